@@ -1,0 +1,60 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace radgpt {
+
+/// Columns kept free behind a weight and behind the input that meets it: whole 64-wide tiles.
+inline constexpr int64_t kBorderTile = 64;
+
+/// One low-rank update  W[row_begin:row_end, :] += scale * B A  of a bordered weight.
+struct LoraPair {
+  at::Tensor a;         ///< [rank, in] in the type of the model; written by ParameterStore::publish
+  at::Tensor a_master;  ///< [rank, in] fp32 leaf: receives the gradient
+  at::Tensor b_master;  ///< [row_end - row_begin, rank] fp32 leaf: receives the gradient
+  double scale = 1.0;   ///< alpha / rank, or alpha / sqrt(rank) for rsLoRA
+  double dropout = 0.0;  ///< probability to drop an element of the input of A
+  uint32_t module = 0;   ///< number of this pair in the model; part of the mask's counter
+  int64_t row_begin = 0;
+  int64_t row_end = 0;
+  int64_t column = 0;  ///< its S and scale * B stand in border columns [column, column + rank)
+
+  int64_t rank() const { return a.size(0); }
+};
+
+/// A frozen linear layer with room for adapters at its right border:
+///
+///   storage = [ W | scale * B ]     [out, in + border], row stride in + border
+///
+/// so that Y = [X | S] storage^T with S = dropout(X) A^T is one matrix product. Border columns
+/// that belong to no pair are zero. `border` is a multiple of kBorderTile (0: no room).
+struct BorderedWeight {
+  at::Tensor storage;
+  int64_t in_features = 0;
+  std::vector<LoraPair> pairs;
+  at::Tensor master;  ///< [out, in] fp32 leaf when W itself is trained, else undefined
+
+  int64_t out_features() const { return storage.size(0); }
+  int64_t border() const { return storage.size(1) - in_features; }
+  at::Tensor weight() const { return storage.narrow(1, 0, in_features); }
+  /// View [rows of the pair, rank] of the border that holds scale * B.
+  at::Tensor scaled_b(const LoraPair& pair) const {
+    return storage.narrow(0, pair.row_begin, pair.row_end - pair.row_begin)
+        .narrow(1, in_features + pair.column, pair.rank());
+  }
+};
+
+/// Where the dropout masks of one forward and backward pass come from. Element (row, column) of a
+/// pair's mask is a function of these three, the pair's module, row and column (Philox), never of
+/// threads, ranks or what ran before.
+struct DropoutKey {
+  uint64_t seed = 0;
+  uint64_t step = 0;
+  uint32_t pack = 0;     ///< index of the pack in the global batch of the step
+  bool active = false;   ///< false: no dropout (evaluation)
+};
+
+}  // namespace radgpt

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace radgpt {
+
+/// A trained tensor: its name in files and its shape.
+struct ParameterSpec {
+  std::string name;
+  std::vector<int64_t> shape;
+};
+
+/// Every trained parameter of a run in one flat fp32 buffer (masters), with a second one of the
+/// same layout for gradients: one norm, one reduction, one AdamW pass, one file.
+///
+/// `master(i)` is a leaf of the autograd graph; its `.grad` is a view of the flat gradient, so a
+/// backward pass adds straight into it. The model computes with copies in its own type ("bound"
+/// tensors, e.g. the border of a weight): `bind` names them, `publish` rewrites all of them.
+class ParameterStore {
+ public:
+  /// How a bound tensor follows from its master.
+  enum class Binding {
+    kCopy,          ///< destination = master * scale
+    kNormalisedRows  ///< destination = each row of master divided by max(its 2-norm, 1e-12)
+  };
+
+  ParameterStore() = default;
+  ParameterStore(const ParameterStore&) = delete;
+  ParameterStore& operator=(const ParameterStore&) = delete;
+
+  /// Adds a parameter and returns its index. Only before `allocate`.
+  size_t add(ParameterSpec spec);
+  /// Makes the buffers, zeroed. Call once, after the last `add`.
+  void allocate();
+
+  size_t size() const { return specs_.size(); }
+  const ParameterSpec& spec(size_t index) const { return specs_.at(index); }
+  /// Leaf [shape], fp32, requires_grad; its gradient is `gradient(index)`.
+  const at::Tensor& master(size_t index) const { return masters_.at(index); }
+  at::Tensor gradient(size_t index) const { return masters_.at(index).grad(); }
+  /// [numel()] fp32, all masters one after the other.
+  const at::Tensor& flat() const { return flat_; }
+  /// [numel()] fp32, same layout.
+  const at::Tensor& flat_gradient() const { return flat_gradient_; }
+  int64_t numel() const { return numel_; }
+
+  /// `destination` (any floating type and strides, the master's shape) is rewritten from
+  /// master(index) by every `publish`.
+  void bind(size_t index, at::Tensor destination, Binding binding = Binding::kCopy,
+            double scale = 1.0);
+  /// Rewrites all bound tensors from the masters (computed in fp32, rounded once).
+  void publish() const;
+
+ private:
+  struct Bound {
+    size_t index;
+    at::Tensor destination;
+    Binding binding;
+    double scale;
+  };
+
+  std::vector<ParameterSpec> specs_;
+  std::vector<at::Tensor> masters_;
+  std::vector<Bound> bound_;
+  at::Tensor flat_;
+  at::Tensor flat_gradient_;
+  int64_t numel_ = 0;
+};
+
+}  // namespace radgpt

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "libradgpt/base/pack.h"
+
+namespace radgpt {
+
+/// How attention knows positions.
+struct PositionEncoding {
+  /// RoPE: tables [max_length, head_dim / 2] fp32 of cos and sin; undefined for ALiBi.
+  at::Tensor cosines;
+  at::Tensor sines;
+  /// ALiBi: [heads] fp32; undefined for RoPE.
+  at::Tensor slopes;
+
+  /// RoPE with base 10000: angle = position * 10000^(-2k / head_dim), in fp32.
+  static PositionEncoding rope(int64_t head_dim, int64_t max_length);
+  /// ALiBi with Baichuan2-13B's slopes: for h below the largest power of two n <= heads
+  /// 2^(-8 (h + 1) / n), for the others every second slope of 2n heads.
+  static PositionEncoding alibi(int64_t heads);
+};
+
+/// Softmax attention within segments and their prefixes (see Segment):
+///
+///   q, k, v = thirds of qkv, each head-major; RoPE: q and k rotated in fp32 (rotate-half)
+///   o_i = sum_j softmax_j(q_i . k_j / sqrt(head_dim) + slope_h (position_j - position_i)) v_j
+///
+/// with scores, bias and softmax in fp32. One autograd node; keeps qkv, o and the row sums.
+///
+///   qkv        [tokens, 3 * hidden]
+///   positions  [tokens] int64
+///   result     [tokens, hidden]   type of qkv
+at::Tensor segment_attention(const at::Tensor& qkv, const at::Tensor& positions,
+                             const std::vector<Segment>& segments, int64_t heads,
+                             const PositionEncoding& encoding);
+
+/// Rotated keys and values of one layer for generation: row s belongs to sequence s, of which the
+/// first lengths[s] entries are filled.
+struct LayerCache {
+  at::Tensor keys;    ///< [sequences, capacity, hidden]
+  at::Tensor values;  ///< [sequences, capacity, hidden]
+};
+
+/// As segment_attention without gradients, and fills the cache: rows of segment i (and of its
+/// prefix before them) become entries 0, 1, … of sequence sequence_of_segment[i]; -1: not cached.
+at::Tensor prefill_attention(const at::Tensor& qkv, const at::Tensor& positions,
+                             const std::vector<Segment>& segments, int64_t heads,
+                             const PositionEncoding& encoding,
+                             const std::vector<int32_t>& sequence_of_segment, LayerCache& cache);
+
+/// One new token per listed sequence: writes its key and value at entry lengths[s] and attends to
+/// entries [0, lengths[s]]. Row i of qkv belongs to sequence sequences[i]; its position is
+/// positions[i]; entries stand at consecutive positions ending there.
+at::Tensor cached_attention(const at::Tensor& qkv, const at::Tensor& positions,
+                            const std::vector<int32_t>& sequences,
+                            const std::vector<int32_t>& lengths, int64_t heads,
+                            const PositionEncoding& encoding, LayerCache& cache);
+
+}  // namespace radgpt
