@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "libradgpt/config/recipe.h"
+
+namespace radgpt {
+
+/// Reads a recipe, lays `overrides` ("lora.rank=16", "data.sources.0.centre=north",
+/// "lora.targets=[W_pack, o_proj]") over it and checks every rule that needs no other file.
+/// Where train.steps is given and train.epochs is not, epochs becomes 0.
+/// Throws Error(kInput) with all faults at once: one fault as one line, several as
+///   FILE: N fault(s)
+///     FILE:LINE:COL: lora.dropout: must be in [0, 1), got 1.5
+///     FILE:LINE:COL: unknown field lora.rnak; did you mean rank?
+/// The place of a fault in an override is the override itself. Every override is checked as the
+/// file is; a faulty one is Error(kInput) too.
+Recipe read_recipe(const std::string& path, const std::vector<std::string>& overrides = {});
+
+/// As read_recipe, from YAML text; `file` is the name used in messages.
+Recipe parse_recipe(const std::string& text, const std::string& file,
+                    const std::vector<std::string>& overrides = {});
+
+/// Checks what the recipe names in the file system: data files, base and tokenizer exist, and the
+/// output folder can be written. Throws Error(kInput) with all faults at once.
+void check_paths(const Recipe& recipe);
+
+/// The recipe as YAML, every field written out. parse_recipe gives the same recipe again.
+std::string write_recipe(const Recipe& recipe);
+
+/// All fields with default, range and meaning, as plain text for --help.
+std::string recipe_help();
+
+/// The same as a Markdown table for recipes/README.md.
+std::string recipe_table();
+
+}  // namespace radgpt
