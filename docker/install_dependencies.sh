@@ -1,0 +1,238 @@
+#!/usr/bin/env bash
+# Installs everything libradgpt is built from. This file is the one list of dependencies: the
+# quickstart, the tests, CI and the container images all call it.
+#
+#   bash docker/install_dependencies.sh          LibTorch for the CPU, or with CUDA where both nvcc
+#                                                and an NVIDIA device are present
+#   bash docker/install_dependencies.sh --cpu    LibTorch for the CPU whatever the machine has
+#   bash docker/install_dependencies.sh --cuda   LibTorch with CUDA (needs nvcc of CUDA 13)
+#
+# For Debian 12 and Ubuntu 22.04/24.04 on x86-64, as root or with sudo (sudo is used for apt alone).
+# Distribution packages go where apt puts them; everything else goes into third_party/ beside this
+# folder and can be removed by deleting that. What is already there is left alone, so a second run
+# takes a second and needs no network.
+set -euo pipefail
+
+# What comes from the distribution. libgloo-dev is there for its headers: LibTorch exports Gloo's
+# code without them. Its library is never linked.
+readonly apt_packages=(
+  g++ cmake ninja-build ccache make unzip ca-certificates python3 python3-pip
+  libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libutfcpp-dev libssl-dev catch2 libgloo-dev
+)
+
+# What comes from the Python package index, by name, version and SHA-256 of the file. No Python
+# is needed at run time: the wheels carry C++ headers and libraries, the archives carry sources.
+readonly torch=2.11.0
+readonly sentencepiece=0.2.1
+readonly jieba=0.42.1
+readonly cuda_runtime=13.0.96
+readonly cuda_cupti=13.0.85
+requirement() {
+  case $1 in
+    torch) echo "torch==$torch" \
+      "--hash=sha256:7aa2f9bbc6d4595ba72138026b2074be1233186150e9292865e04b7a63b8c67a" ;;
+    cuda_runtime) echo "nvidia-cuda-runtime==$cuda_runtime" \
+      "--hash=sha256:7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548" ;;
+    cuda_cupti) echo "nvidia-cuda-cupti==$cuda_cupti" \
+      "--hash=sha256:4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8" ;;
+    sentencepiece) echo "sentencepiece==$sentencepiece" \
+      "--hash=sha256:8138cec27c2f2282f4a34d9a016e3374cd40e5c6e9cb335063db66a0a3b71fad" ;;
+    jieba) echo "jieba==$jieba" \
+      "--hash=sha256:055ca12f62674fafed09427f176506079bc135638a14e23e25be909131928db2" ;;
+  esac
+}
+
+readonly root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+readonly third_party=$root/third_party
+readonly downloads=$third_party/.downloads
+readonly log=$third_party/install.log
+
+say() { echo "[dependencies] $*"; }
+fail() {
+  echo "error: docker/install_dependencies.sh: $*" >&2
+  exit 4
+}
+
+# Runs a command with its output in the log, which is worth reading only when the command fails.
+quietly() {
+  "$@" >>"$log" 2>&1 || fail "'${*:1:3} …' failed; its output is at the end of $log"
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    fail "apt needs root, and there is no sudo here; run it as root"
+  fi
+}
+
+install_apt_packages() {
+  local missing=() package
+  for package in "${apt_packages[@]}"; do
+    dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' ||
+      missing+=("$package")
+  done
+  if [ ${#missing[@]} = 0 ]; then
+    say "distribution packages: all ${#apt_packages[@]} present"
+    return
+  fi
+  say "distribution packages: installing ${missing[*]}"
+  quietly as_root apt-get update
+  quietly as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+# fetch NAME OPTION…: downloads one pinned file into $downloads/NAME and prints its path. pip
+# compares the SHA-256 before it looks into the file.
+fetch() {
+  local name=$1
+  mkdir -p "$downloads/$name"
+  requirement "$name" >"$downloads/$name.txt"
+  quietly /usr/bin/python3 -m pip download --quiet --no-deps --no-cache-dir --require-hashes \
+    --requirement "$downloads/$name.txt" --dest "$downloads/$name" "${@:2}"
+  echo "$downloads/$name"/*
+}
+
+# The wheels are the same C++ whatever the Python version, so one is named for every machine.
+fetch_wheel() { fetch "$1" --python-version 3.11 --only-binary :all:; }
+fetch_sources() { fetch "$1" --no-binary "$1"; }
+
+# done_before FOLDER CONTENT: whether the folder was finished by an earlier run with that content.
+done_before() { [ "$(cat "$third_party/$1/.installed" 2>/dev/null)" = "$2" ]; }
+mark_done() { echo "$2" >"$third_party/$1/.installed"; }
+
+choose_device() {
+  local nvcc=
+  if command -v nvcc >/dev/null; then nvcc=yes; fi
+  case ${1:-} in
+    --cpu) device=cpu && say "LibTorch: for the CPU, as asked" ;;
+    --cuda)
+      [ -n "$nvcc" ] || fail "--cuda needs nvcc of CUDA 13 in PATH, and there is none"
+      device=cuda && say "LibTorch: with CUDA, as asked"
+      ;;
+    "")
+      device=cpu
+      if [ -n "$nvcc" ] && [ -e /dev/nvidiactl ]; then device=cuda; fi
+      say "LibTorch: for $device (nvcc: ${nvcc:-no}, NVIDIA device:" \
+        "$([ -e /dev/nvidiactl ] && echo yes || echo no); --cpu or --cuda decides otherwise)"
+      ;;
+    *) fail "unknown option $1; --cpu and --cuda are known" ;;
+  esac
+}
+
+# unpack_library NAME FILE: one library of a wheel, put beside those of LibTorch.
+unpack_library() {
+  local wheel
+  wheel=$(fetch_wheel "$1")
+  quietly unzip -q -o -j "$wheel" "*/$2" -d "$third_party/libtorch/lib"
+}
+
+# Puts the libraries that LibTorch still misses beside it: links into the CUDA toolkit.
+link_toolkit_libraries() {
+  local libraries=$third_party/libtorch/lib toolkit name
+  toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")
+  while read -r name; do
+    [ -e "$toolkit/lib64/$name" ] || fail "LibTorch with CUDA needs $name, not in $toolkit/lib64"
+    ln -sf "$toolkit/lib64/$name" "$libraries/$name"
+  done < <(ldd "$libraries/libtorch_cuda.so" | awk '/not found/ {print $1}' | sort -u)
+}
+
+# Debian and the package index have no LibTorch, but the torch wheel is one. Its CPU slice is 0.5 GB.
+install_libtorch() {
+  local content="torch $torch $device"
+  if done_before libtorch "$content"; then
+    say "LibTorch $torch ($device): present"
+    return
+  fi
+  say "LibTorch $torch ($device): downloading 530 MB, unpacking the libraries and headers"
+  local wheel libraries=('torch/lib/libtorch_cpu.so' 'torch/lib/libc10.so' 'torch/lib/libgomp*')
+  if [ "$device" = cuda ]; then
+    libraries+=('torch/lib/libtorch_cuda*' 'torch/lib/libc10_cuda.so' 'torch/lib/libtorch_nvshmem.so'
+      'torch/lib/libcaffe2_nvrtc.so')
+  fi
+  rm -rf "$third_party/libtorch"
+  wheel=$(fetch_wheel torch)
+  quietly unzip -q -o "$wheel" "${libraries[@]}" 'torch/include/*' "torch-$torch.dist-info/*" \
+    -d "$downloads/unpacked"
+  mv "$downloads/unpacked/torch" "$third_party/libtorch"
+  mkdir "$third_party/libtorch/licenses"
+  find "$downloads/unpacked" -name 'LICENSE*' -o -name 'NOTICE*' |
+    xargs -I{} cp {} "$third_party/libtorch/licenses/"
+  # libtorch_cpu.so of this wheel names two CUDA libraries even when no GPU is ever used.
+  unpack_library cuda_runtime libcudart.so.13
+  unpack_library cuda_cupti libcupti.so.13
+  if [ "$device" = cuda ]; then link_toolkit_libraries; fi
+  mark_done libtorch "$content"
+}
+
+# Debian's libsentencepiece is shared and exports FLAGS_minloglevel, a name that libc10 has for
+# something smaller: with both in a process one overwrites the other's memory. So: static, hidden.
+install_sentencepiece() {
+  if done_before sentencepiece "sentencepiece $sentencepiece"; then
+    say "sentencepiece $sentencepiece: present"
+    return
+  fi
+  say "sentencepiece $sentencepiece: downloading the sources, building (about a minute)"
+  local sources=$downloads/sentencepiece-$sentencepiece launcher= archive
+  if command -v ccache >/dev/null; then launcher=ccache; fi
+  rm -rf "$third_party/sentencepiece"
+  archive=$(fetch_sources sentencepiece)
+  tar -xzf "$archive" -C "$downloads"
+  quietly cmake -S "$sources/sentencepiece" -B "$sources/build" -G Ninja \
+    -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$third_party/sentencepiece" \
+    -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_POSITION_INDEPENDENT_CODE=ON \
+    -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" -DSPM_ENABLE_SHARED=OFF -DSPM_ENABLE_TCMALLOC=OFF \
+    -DCMAKE_CXX_FLAGS="-fvisibility=hidden -fvisibility-inlines-hidden"
+  quietly cmake --build "$sources/build" -j2 \
+    --target sentencepiece-static sentencepiece_train-static
+  mkdir -p "$third_party/sentencepiece/lib" "$third_party/sentencepiece/include"
+  cp "$sources/build/src/libsentencepiece.a" "$sources/build/src/libsentencepiece_train.a" \
+    "$third_party/sentencepiece/lib/"
+  cp "$sources"/sentencepiece/src/sentencepiece_{processor,trainer}.h \
+    "$third_party/sentencepiece/include/"
+  cp "$sources/sentencepiece/LICENSE" "$third_party/sentencepiece/"
+  mark_done sentencepiece "sentencepiece $sentencepiece"
+}
+
+# The dictionary and the tables for unknown words by which the word-level scores split Chinese
+# text. The tables are Python literals; they are parsed, never imported.
+install_jieba_tables() {
+  if done_before jieba "jieba $jieba"; then
+    say "jieba $jieba tables: present"
+    return
+  fi
+  say "jieba $jieba tables: downloading 19 MB, writing dict.txt and hmm.txt"
+  local archive
+  rm -rf "$third_party/jieba"
+  mkdir "$third_party/jieba"
+  archive=$(fetch_sources jieba)
+  tar -xzf "$archive" -C "$downloads"
+  local sources=$downloads/jieba-$jieba
+  cp "$sources/jieba/dict.txt" "$third_party/jieba/"
+  cp "$sources/LICENSE" "$third_party/jieba/" 2>/dev/null ||
+    grep -i '^License:' "$sources/PKG-INFO" >"$third_party/jieba/LICENSE"
+  quietly /usr/bin/python3 "$root/docker/jieba_tables.py" "$sources/jieba/finalseg" \
+    "$third_party/jieba/hmm.txt"
+  mark_done jieba "jieba $jieba"
+}
+
+main() {
+  [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] ||
+    fail "needs Linux on x86-64, got $(uname -s) on $(uname -m)"
+  command -v apt-get >/dev/null || fail "needs Debian 12 or Ubuntu 22.04/24.04: no apt-get here"
+  [ $# -le 1 ] || fail "takes at most one option, got $#"
+  choose_device "${1:-}"
+  mkdir -p "$third_party"
+  : >"$log"
+  install_apt_packages
+  rm -rf "$downloads"
+  trap 'rm -rf "$downloads"' EXIT
+  install_libtorch
+  install_sentencepiece
+  install_jieba_tables
+  say "done: $third_party"
+}
+
+main "$@"
