@@ -14,7 +14,8 @@ struct SourceLine {
 /// One clinical report. All text is UTF-8.
 struct Report {
   std::string id;
-  std::string patient;   ///< the unit of the split; equal to `id` where the recipe says group_by: none
+  std::string
+      patient;  ///< the unit of the split; equal to `id` where the recipe says group_by: none
   std::string centre;    ///< hospital; evaluation reports scores by centre
   std::string modality;  ///< CT, MR, US, …
   /// findings, impression, and whatever other text field the file has (brief, text, …).

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "libradgpt/data/conversation_reader.h"
+#include "libradgpt/data/duplicates.h"
+#include "libradgpt/data/example.h"
+#include "libradgpt/data/report_reader.h"
+#include "libradgpt/data/token_dataset.h"
+
+namespace radgpt {
+
+/// Everything that decides what is learnt and what is held out.
+struct CorpusOptions {
+  std::vector<ReportSource> reports;
+  std::vector<ConversationSource> conversations;
+  SplitOptions split;
+  std::vector<Task> tasks;
+  std::vector<std::string> train_centres;  ///< reports of others stay out of train; empty = all
+  int64_t limit = 0;                       ///< reports of each file and split; 0 = all
+};
+
+/// One split: reports, and their examples report by report.
+struct CorpusPart {
+  std::vector<Report> reports;
+  std::vector<Example> examples;  ///< Example::report counts in `reports` of this part
+  std::vector<Conversation> conversations;
+};
+
+/// What a file gave.
+struct SourceCounts {
+  std::string path;
+  std::array<int, kSplits> reports{};  ///< or conversations
+  std::array<int, kSplits> patients{};
+  std::vector<std::string> bad_lines;
+};
+
+struct Corpus {
+  std::array<CorpusPart, kSplits> parts;
+  std::vector<SourceCounts> sources;  ///< reports, then conversations, in the order of options
+
+  const CorpusPart& part(Split split) const { return parts[static_cast<size_t>(split)]; }
+};
+
+/// Reads all sources, splits them by patient and makes the examples.
+/// Throws Error(kInput) as the readers do, for a patient in two splits (two files that fix
+/// different splits), for a task that no report has the fields for, and if nothing is left to
+/// train on.
+Corpus read_corpus(const CorpusOptions& options);
+
+/// The examples and conversations of one split as ids: what trainer and evaluator work on.
+TokenDataset tokenize(const CorpusPart& part, const Tokenizer& tokenizer,
+                      const LengthOptions& options);
+
+/// Exact and near duplicates among all reports. Leaks are left to the caller to refuse.
+Duplicates find_duplicates(const Corpus& corpus, double threshold);
+
+/// Throws Error(kInput) naming file and line of the first report of validation or test whose text
+/// also stands in an earlier split, and how many there are.
+void require_no_leaks(const Corpus& corpus, const Duplicates& duplicates);
+
+/// All texts of the training reports and conversations, for training a tokenizer.
+std::vector<std::string> training_texts(const Corpus& corpus);
+
+}  // namespace radgpt

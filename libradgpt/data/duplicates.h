@@ -1,0 +1,45 @@
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "libradgpt/data/split.h"
+
+namespace radgpt {
+
+/// The text by which two reports are the same: no white space, full-width Latin letters, digits and
+/// punctuation as ASCII, letters in lower case.
+std::string normalise_for_comparison(std::string_view text);
+
+/// A text of a data set and the split that it is in.
+struct SplitText {
+  std::string text;
+  Split split = Split::kTrain;
+};
+
+struct TextPair {
+  int first = 0;  ///< indices of texts, first < second
+  int second = 0;
+};
+
+/// counts[a][b]: texts of split a that have a twin (another text) in split b.
+using TwinCounts = std::array<std::array<int, kSplits>, kSplits>;
+
+struct Duplicates {
+  TwinCounts exact{};  ///< equal after normalise_for_comparison
+  /// Not equal, but alike: Jaccard similarity of the sets of character 5-grams >= threshold.
+  TwinCounts near{};
+  /// One pair for each text of validation or test that has an exact twin in an earlier split
+  /// (train before validation before test): the leaks.
+  std::vector<TextPair> leaks;
+};
+
+/// Finds exact and near duplicates within and across splits. Exact, no pair is missed: candidates
+/// come from an index of each text's rarest 5-grams (prefix filtering, Bayardo et al., "Scaling up
+/// all pairs similarity search", WWW 2007), and each is then compared in full.
+/// Throws Error(kInput) unless threshold is in (0, 1].
+Duplicates find_duplicates(const std::vector<SplitText>& texts, double threshold);
+
+}  // namespace radgpt
