@@ -1,0 +1,139 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "libradgpt/base/pack.h"
+#include "libradgpt/formats/model_config.h"
+#include "libradgpt/ops/head_cross_entropy.h"
+#include "libradgpt/ops/lora_linear.h"
+#include "libradgpt/ops/lora_pair.h"
+#include "libradgpt/ops/parameter_store.h"
+#include "libradgpt/ops/segment_attention.h"
+
+namespace radgpt {
+
+/// The linear layers that can carry adapters. gate_proj and up_proj are one layer, rows of gate
+/// first, so that they are one product.
+enum class LinearKind {
+  kPackedQkv,        ///< W_pack  [3 hidden, hidden]: rows of q, k, v, each head-major
+  kAttentionOutput,  ///< o_proj  [hidden, hidden]
+  kGateUp,           ///< gate_proj over up_proj  [2 intermediate, hidden]
+  kDown,             ///< down_proj  [hidden, intermediate]
+};
+
+/// One transformer layer.
+struct BaichuanLayer {
+  NormWeight attention_norm;
+  BorderedWeight packed_qkv;
+  BorderedWeight attention_output;
+  NormWeight mlp_norm;
+  BorderedWeight gate_up;
+  BorderedWeight down;
+
+  BorderedWeight& linear(LinearKind kind);
+};
+
+/// bfloat16 where the processor multiplies it natively (AVX512-BF16 or AMX), else float.
+at::ScalarType native_type();
+
+/// A Baichuan2 model (technical report arXiv 2309.10305) of the RoPE (7B) or ALiBi (13B) kind at
+/// any size, as the official code computes it:
+///
+///   x = embedding[tokens]
+///   per layer:  x += o_proj(attention(W_pack(rms_norm(x))))
+///               x += down_proj(silu(gate_proj(rms_norm(x))) * up_proj(rms_norm(x)))
+///   hidden = rms_norm(x)        logits = hidden * normalised(lm_head)^T
+///
+/// with the residual stream in the model's type, ALiBi bias, RoPE, softmax and means in fp32.
+/// Weights are frozen unless add_parameters and bind_parameters were called; adapters attach to
+/// the layers' BorderedWeights (libradgpt/lora/adapter.h). The output head is kept normalised
+/// only, which is exact for inference and for training adapters.
+///
+/// Not copyable: adapters and parameter stores refer to its tensors. Const methods may not run
+/// while weights change, but several may run at once.
+class Baichuan {
+ public:
+  /// Allocates the weights, zeroed, in `type` (kFloat, kBFloat16; kDouble for tests).
+  Baichuan(const ModelConfig& config, at::ScalarType type);
+  Baichuan(const Baichuan&) = delete;
+  Baichuan& operator=(const Baichuan&) = delete;
+
+  /// Reads config.json and the safetensors (one file, or shards with their index) of a folder in
+  /// Hugging Face layout, one tensor at a time. Floating types are converted; `rotary_emb.inv_freq`
+  /// tensors are skipped. Throws Error(kInput) naming file and tensor for a missing or unexpected
+  /// tensor and for a wrong shape or type.
+  static std::unique_ptr<Baichuan> load(const std::string& folder, at::ScalarType type);
+
+  /// Fresh weights: normal(0, initializer_range), norms 1. A function of seed and shapes alone.
+  void initialise(uint64_t seed);
+
+  /// Writes config.json and safetensors in the model's type: model.safetensors, or shards of at
+  /// most `max_shard_bytes` with model.safetensors.index.json. lm_head is written normalised:
+  /// Baichuan2's NormHead maps it to itself, so the logits stay. Makes the folder if absent; the
+  /// tokenizer is the caller's to copy. Throws Error(kEnvironment).
+  void save(const std::string& folder, int64_t max_shard_bytes = 5'000'000'000) const;
+
+  /// Hidden states after the final norm, [tokens, hidden] in the model's type. Row i predicts the
+  /// token after tokens[i]. Gradients go to attached adapters, or to all masters once bound.
+  at::Tensor forward(const Pack& pack, const DropoutKey& key) const;
+
+  /// As forward without gradients or dropout, and fills `cache` (one entry a layer, allocated by
+  /// make_cache): see prefill_attention.
+  at::Tensor prefill(const Pack& pack, const std::vector<int32_t>& sequence_of_segment,
+                     std::vector<LayerCache>& cache) const;
+
+  /// Hidden states [sequences.size(), hidden] of one new token per listed sequence, of which
+  /// lengths[i] tokens are cached; the new one becomes entry lengths[i] at position lengths[i].
+  at::Tensor decode(const std::vector<int64_t>& tokens, const std::vector<int32_t>& sequences,
+                    const std::vector<int32_t>& lengths, std::vector<LayerCache>& cache) const;
+
+  /// Room for `sequences` sequences of `capacity` tokens: 4 * layers * hidden bytes a token in
+  /// bf16.
+  std::vector<LayerCache> make_cache(int64_t sequences, int64_t capacity) const;
+
+  const ModelConfig& config() const { return config_; }
+  at::ScalarType type() const { return type_; }
+  const HeadWeight& head() const { return head_; }
+  int layers() const { return static_cast<int>(layers_.size()); }
+  BorderedWeight& linear(int layer, LinearKind kind) { return layers_.at(layer).linear(kind); }
+
+  /// Full-parameter training, first half: adds every weight to `store` under its Hugging Face
+  /// name (gate_proj and up_proj as one, `mlp.gate_up_proj.weight`). The head is trained through
+  /// its normalisation.
+  void add_parameters(ParameterStore& store);
+  /// Second half, after store.allocate(): masters take the weights' values, and the weights
+  /// follow the masters from then on. The model must outlive the store's last publish.
+  void bind_parameters(ParameterStore& store);
+
+  /// SHA-256 over all weights in the order of the file, as they are in memory: names the base in
+  /// manifests. Borders are left out.
+  std::string digest() const;
+
+ private:
+  struct NamedTensor {
+    std::string name;
+    at::Tensor tensor;
+  };
+
+  std::vector<NamedTensor> tensors() const;
+  at::Tensor embed(const Pack& pack) const;
+  void finish_head(const at::Tensor& rows);
+
+  ModelConfig config_;
+  at::ScalarType type_;
+  at::Tensor embedding_;
+  at::Tensor embedding_master_;
+  std::vector<BaichuanLayer> layers_;
+  NormWeight final_norm_;
+  HeadWeight head_;
+  at::Tensor head_norms_;
+  PositionEncoding encoding_;
+  std::vector<size_t> parameters_;
+};
+
+}  // namespace radgpt
