@@ -1,0 +1,7 @@
+#include "libradgpt/base/version.h"
+
+namespace radgpt {
+
+std::string_view version() { return RADGPT_VERSION; }
+
+}  // namespace radgpt

@@ -1,0 +1,18 @@
+#pragma once
+
+// Catch2 for every test: version 2 of Debian 12 and Ubuntu 22.04 or version 3 of Ubuntu 24.04.
+//
+// LibTorch has a CHECK of its own, which ends the process, and whichever header comes last wins
+// without a word. So LibTorch's header is read here first, where it can be found, and its CHECK is
+// dropped; read again later it adds nothing.
+#if __has_include(<c10/util/Logging.h>)
+#include <c10/util/Logging.h>
+#endif
+#undef CHECK
+
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+using Catch::Approx;
+#else
+#include <catch2/catch.hpp>
+#endif
