@@ -58,7 +58,7 @@ at::ScalarType native_type();
 /// while weights change, but several may run at once.
 class Baichuan {
  public:
-  /// Allocates the weights, zeroed, in `type` (kFloat, kBFloat16; kDouble for tests).
+  /// Allocates the weights, without values, in `type` (kFloat, kBFloat16; kDouble for tests).
   Baichuan(const ModelConfig& config, at::ScalarType type);
   Baichuan(const Baichuan&) = delete;
   Baichuan& operator=(const Baichuan&) = delete;
@@ -115,14 +115,17 @@ class Baichuan {
   std::string digest() const;
 
  private:
-  struct NamedTensor {
+  struct Trained {
     std::string name;
-    at::Tensor tensor;
+    at::Tensor weight;
+    at::Tensor* master;
   };
 
-  std::vector<NamedTensor> tensors() const;
+  // In the order of named_tensors; views where a weight has a border.
+  std::vector<at::Tensor> tensors() const;
+  std::vector<Trained> trained();
   at::Tensor embed(const Pack& pack) const;
-  void finish_head(const at::Tensor& rows);
+  void normalise_head(int64_t first_row, const at::Tensor& rows);
 
   ModelConfig config_;
   at::ScalarType type_;

@@ -1,0 +1,180 @@
+#include "libradgpt/model/baichuan.h"
+
+#include <ATen/cpu/Utils.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+
+#include "libradgpt/base/error.h"
+
+namespace radgpt {
+
+namespace {
+
+BorderedWeight frozen_linear(int64_t out, int64_t in, at::ScalarType type) {
+  return {.storage = at::empty({out, in}, type), .in_features = in, .pairs = {}, .master = {}};
+}
+
+NormWeight frozen_norm(const ModelConfig& config, at::ScalarType type) {
+  return {.weight = at::empty({config.hidden_size}, type),
+          .master = {},
+          .epsilon = config.rms_norm_eps};
+}
+
+BaichuanLayer make_layer(const ModelConfig& config, at::ScalarType type) {
+  const int64_t hidden = config.hidden_size, intermediate = config.intermediate_size;
+  return {.attention_norm = frozen_norm(config, type),
+          .packed_qkv = frozen_linear(3 * hidden, hidden, type),
+          .attention_output = frozen_linear(hidden, hidden, type),
+          .mlp_norm = frozen_norm(config, type),
+          .gate_up = frozen_linear(2 * intermediate, hidden, type),
+          .down = frozen_linear(hidden, intermediate, type)};
+}
+
+at::Tensor index_tensor(const std::vector<int64_t>& values) {
+  return at::tensor(values, at::kLong);
+}
+
+void check_tokens(const std::vector<int64_t>& tokens, int64_t vocabulary) {
+  const auto outside = std::find_if(tokens.begin(), tokens.end(),
+                                    [=](int64_t id) { return id < 0 || id >= vocabulary; });
+  require(outside == tokens.end(), "model: token ids must be in [0, ", vocabulary, "), got ",
+          outside == tokens.end() ? 0 : *outside);
+}
+
+// The two halves of a layer that do not look at other tokens.
+at::Tensor attention_input(const at::Tensor& x, const BaichuanLayer& layer, const DropoutKey& key) {
+  return rms_norm_lora_linear(x, layer.attention_norm, layer.packed_qkv, key);
+}
+
+at::Tensor rest_of_layer(at::Tensor x, const at::Tensor& attention, const BaichuanLayer& layer,
+                         const DropoutKey& key) {
+  x = x + lora_linear(attention, layer.attention_output, key);
+  const at::Tensor gate_up = rms_norm_lora_linear(x, layer.mlp_norm, layer.gate_up, key);
+  return x + swiglu_lora_linear(gate_up, layer.down, key);
+}
+
+}  // namespace
+
+at::ScalarType native_type() {
+  const auto capabilities = at::cpu::get_cpu_capabilities();
+  const auto has = [&](const char* name) {
+    const auto found = capabilities.find(name);
+    return found != capabilities.end() && found->second.isBool() && found->second.toBool();
+  };
+  return has("avx512_bf16") || has("amx_bf16") ? at::kBFloat16 : at::kFloat;
+}
+
+BorderedWeight& BaichuanLayer::linear(LinearKind kind) {
+  switch (kind) {
+    case LinearKind::kPackedQkv:
+      return packed_qkv;
+    case LinearKind::kAttentionOutput:
+      return attention_output;
+    case LinearKind::kGateUp:
+      return gate_up;
+    case LinearKind::kDown:
+      return down;
+  }
+  fail(ErrorKind::kUsage, "model: unknown kind of linear ", static_cast<int>(kind));
+}
+
+Baichuan::Baichuan(const ModelConfig& config, at::ScalarType type) : config_(config), type_(type) {
+  check_model_config(config, "model");
+  embedding_ = at::empty({config.vocab_size, config.hidden_size}, type);
+  layers_.reserve(config.num_hidden_layers);
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    layers_.push_back(make_layer(config, type));
+  }
+  final_norm_ = frozen_norm(config, type);
+  head_.normalised = at::empty({config.vocab_size, config.hidden_size}, type);
+  head_norms_ = at::ones({config.vocab_size}, at::kFloat);
+  encoding_ = config.position == PositionKind::kRope
+                  ? PositionEncoding::rope(config.head_dim(), config.model_max_length)
+                  : PositionEncoding::alibi(config.num_attention_heads);
+}
+
+at::Tensor Baichuan::embed(const Pack& pack) const {
+  check_tokens(pack.tokens, config_.vocab_size);
+  const at::Tensor tokens = index_tensor(pack.tokens);
+  if (embedding_master_.defined()) return at::embedding(embedding_master_, tokens).to(type_);
+  return embedding_.index_select(0, tokens);
+}
+
+at::Tensor Baichuan::forward(const Pack& pack, const DropoutKey& key) const {
+  const at::Tensor positions = index_tensor(pack.positions);
+  at::Tensor x = embed(pack);
+  for (const BaichuanLayer& layer : layers_) {
+    const at::Tensor attention =
+        segment_attention(attention_input(x, layer, key), positions, pack.segments,
+                          config_.num_attention_heads, encoding_);
+    x = rest_of_layer(x, attention, layer, key);
+  }
+  return rms_norm(x, final_norm_);
+}
+
+at::Tensor Baichuan::prefill(const Pack& pack, const std::vector<int32_t>& sequence_of_segment,
+                             std::vector<LayerCache>& cache) const {
+  const at::NoGradGuard no_grad;
+  const at::Tensor positions = index_tensor(pack.positions);
+  at::Tensor x = embed(pack);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const at::Tensor attention =
+        prefill_attention(attention_input(x, layers_[i], {}), positions, pack.segments,
+                          config_.num_attention_heads, encoding_, sequence_of_segment, cache.at(i));
+    x = rest_of_layer(x, attention, layers_[i], {});
+  }
+  return rms_norm(x, final_norm_);
+}
+
+at::Tensor Baichuan::decode(const std::vector<int64_t>& tokens,
+                            const std::vector<int32_t>& sequences,
+                            const std::vector<int32_t>& lengths,
+                            std::vector<LayerCache>& cache) const {
+  const at::NoGradGuard no_grad;
+  check_tokens(tokens, config_.vocab_size);
+  const at::Tensor positions = index_tensor({lengths.begin(), lengths.end()});
+  at::Tensor x = embedding_.index_select(0, index_tensor(tokens));
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const at::Tensor attention =
+        cached_attention(attention_input(x, layers_[i], {}), positions, sequences, lengths,
+                         config_.num_attention_heads, encoding_, cache.at(i));
+    x = rest_of_layer(x, attention, layers_[i], {});
+  }
+  return rms_norm(x, final_norm_);
+}
+
+std::vector<LayerCache> Baichuan::make_cache(int64_t sequences, int64_t capacity) const {
+  std::vector<LayerCache> cache(layers_.size());
+  for (LayerCache& layer : cache) {
+    layer.keys = at::empty({sequences, capacity, config_.hidden_size}, type_);
+    layer.values = at::empty_like(layer.keys);
+  }
+  return cache;
+}
+
+std::vector<at::Tensor> Baichuan::tensors() const {
+  const int64_t intermediate = config_.intermediate_size;
+  std::vector<at::Tensor> all = {embedding_};
+  for (const BaichuanLayer& layer : layers_) {
+    const at::Tensor gate_up = layer.gate_up.weight();
+    all.insert(all.end(), {layer.attention_norm.weight, layer.packed_qkv.weight(),
+                           layer.attention_output.weight(), layer.mlp_norm.weight,
+                           gate_up.narrow(0, 0, intermediate),
+                           gate_up.narrow(0, intermediate, intermediate), layer.down.weight()});
+  }
+  all.insert(all.end(), {final_norm_.weight, head_.normalised});
+  return all;
+}
+
+void Baichuan::normalise_head(int64_t first_row, const at::Tensor& rows) {
+  // Rows that are normalised already stay as they are to the bit, so that a saved model loads as
+  // itself. 1e-6 is some roundings of an fp32 norm.
+  const at::Tensor exact = rows.to(type_ == at::kDouble ? at::kDouble : at::kFloat);
+  at::Tensor norms = exact.norm(2, {1}).clamp_min(1e-12);
+  norms = at::where((norms - 1.0).abs() <= 1e-6, 1.0, norms).to(norms.scalar_type());
+  head_.normalised.narrow(0, first_row, rows.size(0)).copy_(exact / norms.unsqueeze(1));
+  head_norms_.narrow(0, first_row, rows.size(0)).copy_(norms);
+}
+
+}  // namespace radgpt
