@@ -40,8 +40,8 @@ void ParameterStore::allocate() {
 }
 
 void ParameterStore::bind(size_t index, at::Tensor destination, Binding binding, double scale) {
-  require(destination.sizes() == at::IntArrayRef(specs_.at(index).shape), "parameter store: ",
-          specs_[index].name, ": bound tensor must have shape ",
+  require(destination.sizes() == at::IntArrayRef(specs_.at(index).shape),
+          "parameter store: ", specs_[index].name, ": bound tensor must have shape ",
           at::IntArrayRef(specs_[index].shape), ", got ", destination.sizes());
   bound_.push_back({index, std::move(destination), binding, scale});
 }

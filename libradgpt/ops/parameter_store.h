@@ -24,7 +24,7 @@ class ParameterStore {
  public:
   /// How a bound tensor follows from its master.
   enum class Binding {
-    kCopy,          ///< destination = master * scale
+    kCopy,           ///< destination = master * scale
     kNormalisedRows  ///< destination = each row of master divided by max(its 2-norm, 1e-12)
   };
 

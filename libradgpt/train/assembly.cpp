@@ -1,0 +1,67 @@
+#include "libradgpt/train/assembly.h"
+
+#include <torch/torch.h>
+
+#include "libradgpt/base/error.h"
+#include "libradgpt/data/tokenizer_training.h"
+
+namespace radgpt {
+
+namespace {
+
+ModelConfig fresh_config(const Recipe& recipe, const Tokenizer& tokenizer) {
+  const ModelRecipe& model = recipe.model;
+  ModelConfig config;
+  config.vocab_size = tokenizer.size();
+  config.hidden_size = model.hidden_size;
+  config.intermediate_size = model.intermediate_size;
+  config.num_hidden_layers = model.layers;
+  config.num_attention_heads = model.heads;
+  config.model_max_length = model.max_length;
+  config.position =
+      model.position == PositionChoice::kAlibi ? PositionKind::kAlibi : PositionKind::kRope;
+  check_model_config(config, recipe.file + ": model");
+  return config;
+}
+
+}  // namespace
+
+Tokenizer make_tokenizer(const Recipe& recipe, const Corpus& corpus) {
+  if (!recipe.model.tokenizer.empty()) return Tokenizer::load(recipe.model.tokenizer);
+  if (!recipe.model.path.empty()) return Tokenizer::load(recipe.model.path + "/tokenizer.model");
+  return train_tokenizer(training_texts(corpus),
+                         static_cast<int32_t>(recipe.model.tokenizer_pieces));
+}
+
+at::ScalarType model_type(const Recipe& recipe) {
+  switch (recipe.model.dtype) {
+    case DtypeChoice::kBf16:
+      return at::kBFloat16;
+    case DtypeChoice::kFp32:
+      return at::kFloat;
+    case DtypeChoice::kAuto:
+      break;
+  }
+  return native_type();
+}
+
+std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer) {
+  std::unique_ptr<Baichuan> model;
+  if (recipe.model.path.empty()) {
+    model = std::make_unique<Baichuan>(fresh_config(recipe, tokenizer), model_type(recipe));
+    model->initialise(static_cast<uint64_t>(recipe.train.seed));
+  } else {
+    model = Baichuan::load(recipe.model.path, model_type(recipe));
+  }
+  require(model->config().vocab_size == tokenizer.size(), recipe.file,
+          ": model: base and tokenizer must have one vocabulary, got ", model->config().vocab_size,
+          " and ", tokenizer.size(), " pieces");
+  return model;
+}
+
+int set_threads(const Recipe& recipe) {
+  if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
+  return at::get_num_threads();
+}
+
+}  // namespace radgpt

@@ -1,0 +1,226 @@
+#include "libradgpt/train/run.h"
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "libradgpt/base/error.h"
+#include "libradgpt/base/files.h"
+#include "libradgpt/base/hash.h"
+#include "libradgpt/config/recipe_file.h"
+#include "libradgpt/lora/adapter.h"
+#include "libradgpt/record/manifest.h"
+#include "libradgpt/record/run_record.h"
+#include "libradgpt/record/summary.h"
+#include "libradgpt/train/assembly.h"
+#include "libradgpt/train/options.h"
+
+namespace radgpt {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Tells two observers of everything.
+class BothObservers : public RunObserver {
+ public:
+  BothObservers(RunObserver& first, RunObserver& second) : first_(first), second_(second) {}
+  void on_step(const StepRecord& record) override {
+    first_.on_step(record);
+    second_.on_step(record);
+  }
+  void on_evaluation(const EvaluationRecord& record) override {
+    first_.on_evaluation(record);
+    second_.on_evaluation(record);
+  }
+  void on_note(const std::string& note) override {
+    first_.on_note(note);
+    second_.on_note(note);
+  }
+
+ private:
+  RunObserver& first_;
+  RunObserver& second_;
+};
+
+/// Makes the run folder according to output.existing.
+void open_folder(const Recipe& recipe) {
+  const std::string& path = recipe.output.folder;
+  std::error_code error;
+  if (fs::exists(path) && !fs::is_empty(path, error)) {
+    require(recipe.output.existing != ExistingChoice::kError, path,
+            ": output.folder: must be empty or new; output.existing=resume goes on with it, "
+            "output.existing=overwrite replaces it");
+    require(fs::exists(RunFolder{path}.recipe()), path,
+            ": output.folder: must be the folder of a run, got one without recipe.yaml");
+    if (recipe.output.existing == ExistingChoice::kOverwrite) fs::remove_all(path, error);
+  }
+  if (!error) fs::create_directories(path, error);
+  if (error) fail(ErrorKind::kEnvironment, path, ": cannot be made: ", error.message());
+}
+
+/// The recipe without what may change between a run and its resume.
+std::string recipe_digest(Recipe recipe) {
+  recipe.output = {};
+  recipe.evaluate = {};
+  recipe.train.threads = 0;
+  recipe.train.save_every = 0;
+  recipe.train.keep_checkpoints = 1;
+  return to_hex(sha256(write_recipe(recipe)));
+}
+
+/// Everything that a run works on, made in order.
+class Run {
+ public:
+  Run(const Recipe& recipe, RunObserver& observer);
+  RunResult train(const std::atomic<bool>& stop);
+
+ private:
+  void read_inputs();
+  void bind_parameters();
+  HeadContext head_context() const;
+  void save_result(RunResult& result);
+  void write_records(const RunResult& result);
+
+  const Recipe& recipe_;
+  RunObserver& observer_;
+  RunFolder folder_;
+  Manifest manifest_;
+  Corpus corpus_;
+  std::optional<Tokenizer> tokenizer_;
+  TokenDataset training_;
+  TokenDataset validation_;
+  std::unique_ptr<Baichuan> model_;
+  ParameterStore store_;
+  std::unique_ptr<Adapter> adapter_;
+  std::unique_ptr<Head> head_;
+};
+
+Run::Run(const Recipe& recipe, RunObserver& observer)
+    : recipe_(recipe), observer_(observer), folder_{recipe.output.folder} {
+  manifest_.seed = static_cast<uint64_t>(recipe.train.seed);
+  manifest_.threads = set_threads(recipe);
+  read_inputs();
+  model_ = make_model(recipe, *tokenizer_);
+  manifest_.type = std::string(model_->type() == at::kBFloat16 ? "bf16" : "fp32");
+  manifest_.identity["base"] = model_->digest();
+  bind_parameters();
+}
+
+void Run::read_inputs() {
+  corpus_ = read_corpus(corpus_options(recipe_));
+  const double threshold = recipe_.data.near_duplicate;
+  require_no_leaks(corpus_, find_duplicates(corpus_, threshold > 0 ? threshold : 1.0));
+  Sha256 data;
+  for (const SourceCounts& source : corpus_.sources) {
+    const std::string digest = to_hex(sha256_of_file(source.path));
+    manifest_.inputs[source.path] = digest;
+    manifest_.counts["bad lines"] += static_cast<int64_t>(source.bad_lines.size());
+    data.update(digest);
+  }
+  tokenizer_ = make_tokenizer(recipe_, corpus_);
+  training_ = tokenize(corpus_.part(Split::kTrain), *tokenizer_, length_options(recipe_));
+  validation_ = tokenize(corpus_.part(Split::kValidation), *tokenizer_, length_options(recipe_));
+  manifest_.identity["data"] = to_hex(data.finish());
+  manifest_.identity["tokenizer"] = tokenizer_->digest();
+  manifest_.identity["recipe"] = recipe_digest(recipe_);
+  manifest_.counts["training examples"] = training_.size();
+  manifest_.counts["validation examples"] = validation_.size();
+  manifest_.counts["examples cut or dropped"] = static_cast<int64_t>(training_.cuts.size());
+}
+
+void Run::bind_parameters() {
+  const bool full = recipe_.train.parameters == ParametersChoice::kFull;
+  head_ = make_head(recipe_.train.head, head_context());
+  if (full) {
+    model_->add_parameters(store_);
+  } else {
+    adapter_ = std::make_unique<Adapter>(*model_, lora_options(recipe_), store_);
+  }
+  head_->add_parameters(store_);
+  store_.allocate();
+  if (full) {
+    model_->bind_parameters(store_);
+  } else {
+    adapter_->attach(manifest_.seed);
+  }
+  head_->bind_parameters(store_);
+  store_.publish();
+  manifest_.counts["trained parameters"] = store_.numel();
+}
+
+HeadContext Run::head_context() const {
+  HeadContext context{*model_};
+  context.seed = manifest_.seed;
+  for (size_t task = 0; task < recipe_.tasks.size(); ++task) {
+    if (recipe_.tasks[task].name != recipe_.train.head_task) continue;
+    context.classes = static_cast<int>(recipe_.tasks[task].labels.size());
+    for (const TokenExample& example : training_.examples) {
+      context.example_classes.push_back(example.task == static_cast<int>(task) ? example.label
+                                                                               : -1);
+    }
+  }
+  return context;
+}
+
+RunResult Run::train(const std::atomic<bool>& stop) {
+  CheckpointStore checkpoints(folder_.checkpoints(), recipe_.train.keep_checkpoints,
+                              manifest_.identity);
+  write_file_atomically(folder_.recipe(), write_recipe(recipe_));
+  Trainer trainer({*model_, *head_, store_, training_, validation_}, recipe_, checkpoints, stop);
+  RunResult result;
+  if (recipe_.output.existing == ExistingChoice::kResume) {
+    result.resumed_from = trainer.resume(observer_);
+  }
+  RunRecord record(folder_.path, result.resumed_from);
+  BothObservers both(record, observer_);
+  result.end = trainer.run(both);
+  result.step = trainer.step();
+  if (result.end != TrainingEnd::kInterrupted) save_result(result);
+  write_records(result);
+  return result;
+}
+
+void Run::save_result(RunResult& result) {
+  std::string weights;
+  if (adapter_) {
+    result.folder = folder_.adapter();
+    adapter_->save(result.folder, recipe_.model.path);
+    weights = "adapter_model.safetensors";
+  } else {
+    result.folder = folder_.model();
+    model_->save(result.folder);
+    tokenizer_->save(result.folder + "/tokenizer.model");
+    weights = "model.safetensors";
+  }
+  const std::string path = result.folder + "/" + weights;
+  if (fs::exists(path)) manifest_.result[weights] = to_hex(sha256_of_file(path));
+}
+
+void Run::write_records(const RunResult& result) {
+  static constexpr const char* kEnds[] = {"finished", "stopped early", "interrupted"};
+  const std::string end = kEnds[static_cast<size_t>(result.end)];
+  manifest_.result["end"] = end;
+  manifest_.counts["steps"] = result.step;
+  write_manifest(folder_.manifest(), manifest_);
+  std::string markdown = concat("| | |\n|---|---|\n| end | ", end, " |\n| steps | ", result.step,
+                                " |\n| type | ", manifest_.type, " |\n");
+  for (const auto& [name, count] : manifest_.counts) {
+    if (name != "steps") markdown += concat("| ", name, " | ", count, " |\n");
+  }
+  for (const auto& [name, digest] : manifest_.result) {
+    if (name != "end") markdown += concat("| SHA-256 of ", name, " | `", digest, "` |\n");
+  }
+  write_summary_section(folder_.summary(), "Run " + folder_.path, "Training", markdown);
+}
+
+}  // namespace
+
+RunResult run_training(const Recipe& recipe, RunObserver& observer, const std::atomic<bool>& stop) {
+  open_folder(recipe);
+  return Run(recipe, observer).train(stop);
+}
+
+}  // namespace radgpt

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "libradgpt/config/recipe.h"
+#include "libradgpt/record/observer.h"
+#include "libradgpt/train/trainer.h"
+
+namespace radgpt {
+
+struct RunResult {
+  TrainingEnd end = TrainingEnd::kFinished;
+  int64_t step = 0;          ///< updates made
+  int64_t resumed_from = 0;  ///< step of the checkpoint it began with; 0 = from the start
+  std::string folder;        ///< of the adapter or the model; empty when interrupted
+};
+
+/// Trains as the recipe says and leaves the run folder: recipe, manifest, record, checkpoints,
+/// summary, and the adapter (or the model with its tokenizer). `observer` hears of every step
+/// beside the record. `stop` ends the run after the step at hand, saved, to be resumed.
+RunResult run_training(const Recipe& recipe, RunObserver& observer, const std::atomic<bool>& stop);
+
+}  // namespace radgpt
