@@ -31,16 +31,17 @@ nlohmann::json parse_json(std::string_view text, const JsonOrigin& origin, JsonL
 /// read_file and parse_json; a file above `size_limit` bytes is refused.
 nlohmann::json read_json_file(const std::string& path, uint64_t size_limit, JsonLimits limits = {});
 
-/// What a value is, for messages: "a string of 5 bytes", "an array of 2 values", "null", …; of
-/// the value itself only integers and true/false are shown.
+/// What a value is, for messages, never the value itself: "a string of 5 bytes", "an integer", …
 std::string describe_json(const nlohmann::json& value);
 
 /// The keys of a JSON object, read with their rules. All errors are Error(kInput)
-/// "WHERE: KEY: must be RULE, got …". Refers to `value`, which must outlive it.
+/// "WHERE: KEY: must be RULE, got …"; of values, only numbers out of a range are shown. Refers to
+/// `value`, which must outlive it.
 class JsonObject {
  public:
   /// `where` opens every message: a file, "FILE:LINE". Throws if `value` is not an object.
   JsonObject(const nlohmann::json& value, std::string where);
+  JsonObject(nlohmann::json&& value, std::string where) = delete;
 
   const std::string& where() const { return where_; }
   bool has(const std::string& key) const { return value_.contains(key); }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "libradgpt/base/files.h"
@@ -41,22 +42,25 @@ class JsonlReader {
   const std::vector<BadLine>& bad_lines() const { return bad_lines_; }
 
  private:
-  enum class LineEnd { kNewline, kEndOfFile };
+  enum class LineEnd { kNewline, kEndOfFile, kTooLong };
 
   bool fill();
-  void check_first_bytes() const;
   bool next_line(std::string_view& text, LineEnd& end);
+  void check_first_bytes() const;
+  void check_first_line(std::string_view text) const;
   nlohmann::json parse_line(std::string_view text, LineEnd end) const;
-  void refuse_long_line() const;
+  void add_bad_line(int64_t number, const std::string& reason);
+  std::string place() const;
 
   InputFile file_;
   int64_t max_bad_lines_;
   std::vector<BadLine> bad_lines_;
-  std::string buffer_;  ///< bytes read, not yet given out from position_ on
+  std::string buffer_;  ///< bytes read; those from position_ on are not yet given out
   size_t position_ = 0;
   int64_t line_ = 0;
   int64_t first_blank_line_ = 0;  ///< of the blank lines just before; 0 is none
   int64_t good_lines_ = 0;
+  bool within_long_line_ = false;
 };
 
 }  // namespace radgpt

@@ -10,19 +10,9 @@
 #include <vector>
 
 #include "libradgpt/base/files.h"
+#include "libradgpt/formats/data_type.h"
 
 namespace radgpt {
-
-enum class DataType { kBF16, kF16, kF32, kF64, kI8, kU8, kI32, kI64 };
-
-/// The name in a safetensors header: "BF16", …
-std::string_view name_of(DataType type);
-/// Bytes of one element.
-int64_t size_of(DataType type);
-
-using Shape = std::vector<int64_t>;
-/// "[125696, 4096]"
-std::string to_text(const Shape& shape);
 
 struct TensorInfo {
   std::string name;
@@ -43,6 +33,8 @@ class SafetensorsFile {
   explicit SafetensorsFile(const std::string& path);
   /// Takes a file that is already open.
   explicit SafetensorsFile(InputFile file);
+  SafetensorsFile(const SafetensorsFile&) = delete;
+  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
   const std::string& path() const { return file_.path; }
   /// In the order of their bytes in the file.
@@ -59,13 +51,11 @@ class SafetensorsFile {
   void require_finite() const;
 
  private:
-  void read_header();
-
   InputFile file_;
   uint64_t data_begin_ = 0;
   std::vector<TensorInfo> tensors_;
-  std::unordered_map<std::string, size_t> index_;
   std::map<std::string, std::string> metadata_;
+  std::unordered_map<std::string_view, const TensorInfo*> by_name_;
 };
 
 /// What is to be written, without the bytes.
