@@ -19,9 +19,10 @@ struct SplitText {
   Split split = Split::kTrain;
 };
 
-struct TextPair {
-  int first = 0;  ///< indices of texts, first < second
-  int second = 0;
+/// A held-out text that an earlier split has seen (train before validation before test).
+struct Leak {
+  int held_out = 0;  ///< index of the text in validation or test
+  int seen = 0;      ///< index of its first twin in the earliest split that has one
 };
 
 /// counts[a][b]: texts of split a that have a twin (another text) in split b.
@@ -31,9 +32,7 @@ struct Duplicates {
   TwinCounts exact{};  ///< equal after normalise_for_comparison
   /// Not equal, but alike: Jaccard similarity of the sets of character 5-grams >= threshold.
   TwinCounts near{};
-  /// One pair for each text of validation or test that has an exact twin in an earlier split
-  /// (train before validation before test): the leaks.
-  std::vector<TextPair> leaks;
+  std::vector<Leak> leaks;  ///< exact ones, one for each such text, ascending
 };
 
 /// Finds exact and near duplicates within and across splits. Exact, no pair is missed: candidates

@@ -25,6 +25,7 @@ class Sampler {
 
   /// The packs of the next step.
   std::vector<Pack> next();
+  /// After the last step of an epoch: position 0 of the next one.
   SamplerState state() const { return state_; }
   /// Goes on as if `state` had been reached by next(). Throws Error(kInput) for a position that
   /// the epoch does not have.
@@ -33,7 +34,7 @@ class Sampler {
   int64_t steps_in_epoch(int64_t epoch) const;
 
  private:
-  void begin_epoch(int64_t epoch);
+  int64_t steps_of(const std::vector<PackPlan>& plan) const;
 
   const TokenDataset* dataset_;
   PackingOptions options_;

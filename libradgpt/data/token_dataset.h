@@ -72,16 +72,16 @@ struct TokenDataset {
   int32_t length(int32_t example) const;
 };
 
-/// Tokenises examples. Throws Error(kInput) naming file and line of the report for an example
-/// longer than the limit under TooLong::kError, and for one that no shortening can make fit.
-/// (Under kShortenContext such an example is left out and listed in `cuts`.)
+/// Tokenises examples. Under TooLong::kError throws Error(kInput) naming file and line of the first
+/// report with a longer example, and how many there are. Under kShortenContext an example that no
+/// cut can make fit is left out.
 TokenDataset tokenize_examples(const std::vector<Example>& examples,
                                const std::vector<Report>& reports, const Tokenizer& tokenizer,
                                const LengthOptions& options);
 
 /// Tokenises conversations: [195] user [196] assistant [195] … as Baichuan2's own fine-tuning does:
 /// every answer is learnt, the end-of-text id is the target at each answer's last row, also before
-/// a further turn. A conversation that is too long is dropped under kShortenContext.
+/// a further turn. There is no context to shorten: kShortenContext leaves a long one out.
 TokenDataset tokenize_conversations(const std::vector<Conversation>& conversations,
                                     const Tokenizer& tokenizer, const LengthOptions& options);
 
