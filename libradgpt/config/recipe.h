@@ -148,7 +148,8 @@ inline void describe(Task& task, FieldVisitor& visit) {
   visit("context", task.context, "template of the report's text; {findings} = that field",
         TextKind::kPlain);
   visit("question", task.question, "template of what is asked about it", TextKind::kPlain);
-  visit("answer", task.answer, "generation: template of the reference answer", TextKind::kPlain);
+  visit("answer", task.answer, "template of the reference answer; classification: {label:NAME}",
+        TextKind::kPlain, Presence::kRequired);
   visit("labels", task.labels, "classification: value in the data: answer of the model");
 }
 

@@ -4,6 +4,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <set>
 #include <sstream>
 
@@ -43,10 +44,10 @@ class Places {
     while (line + 1 < starts_.size() && starts_[line + 1] <= byte) ++line;
     return node_at(static_cast<int>(line), static_cast<int>(byte - starts_[line]));
   }
-  /// The byte at yaml-cpp's position; 0 behind the end.
-  char byte_at(int line, int column) const {
+  /// The text from yaml-cpp's position on.
+  std::string_view from(int line, int column) const {
     const size_t byte = starts_.at(static_cast<size_t>(line)) + static_cast<size_t>(column);
-    return byte < text_.size() ? text_[byte] : '\0';
+    return text_.substr(std::min(byte, text_.size()));
   }
   size_t line_count() const { return starts_.size(); }
   std::string_view line(size_t index) const {
@@ -59,6 +60,20 @@ class Places {
   std::string file_;
   std::vector<size_t> starts_;
 };
+
+/// Whether a quote at the start of `source` has an end. yaml-cpp lets the end of the file do.
+bool is_closed(std::string_view source) {
+  const char quote = source.front();
+  if (quote != '"' && quote != '\'') return true;
+  for (size_t i = 1; i < source.size(); ++i) {
+    if (source[i] == '\\' && quote == '"') {
+      ++i;
+    } else if (source[i] == quote) {
+      return true;
+    }
+  }
+  return false;
+}
 
 /// Builds the tree from yaml-cpp's events and refuses what a recipe has no use for. The events come
 /// before aliases are followed, so that nothing can expand.
@@ -81,8 +96,9 @@ class TreeBuilder : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     // yaml-cpp reports quoted scalars with the tag "!", which can also be written.
-    const char first = places_.byte_at(mark.line, mark.column);
-    const bool quoted = tag == "!" && std::string_view("\"'|>").find(first) != std::string::npos;
+    const std::string_view source = places_.from(mark.line, mark.column);
+    const bool quoted = tag == "!" && source.find_first_of("\"'|>") == 0;
+    if (quoted && !is_closed(source)) refuse(mark, "a quote is opened here and not closed");
     YamlNode node = start(mark, quoted ? "?" : tag, anchor, YamlNode::Kind::kScalar);
     if (value.find('\0') != std::string::npos) refuse(mark, "must not contain a NUL character");
     node.value = value;
@@ -141,6 +157,11 @@ class TreeBuilder : public YAML::EventHandler {
       check_key(node, level);
       level.key.push_back(std::move(node));
     } else {
+      if (node.kind == YamlNode::Kind::kNull) {
+        // yaml-cpp places what is not there at the next token.
+        node.line = level.key.back().line;
+        node.column = level.key.back().column;
+      }
       level.node.entries.emplace_back(std::move(level.key.back()), std::move(node));
       level.key.clear();
     }

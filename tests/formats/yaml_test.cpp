@@ -120,6 +120,9 @@ TEST_CASE("Yaml: everything beyond maps, lists and scalars is refused with its p
       {"a: 1\rb: 2", "r.yaml:1:5: must not contain control characters, got byte 13"},
       {R"(a: "x\0")", "r.yaml:1:4: must not contain a NUL character"},
       {"a: \"x", "r.yaml:1:6: must be YAML, got illegal EOF in scalar"},
+      {"a: \"x\nb: 1\n", "r.yaml:1:4: a quote is opened here and not closed"},
+      {"a: \"x\\\"\n", "r.yaml:1:4: a quote is opened here and not closed"},
+      {"a: 'x\n", "r.yaml:1:4: a quote is opened here and not closed"},
       {"a: 1\n}", "r.yaml:2:1: must be YAML, got illegal flow end"},
   };
   for (const Refused& row : table) {
