@@ -45,24 +45,26 @@ struct Corpus {
   const CorpusPart& part(Split split) const { return parts[static_cast<size_t>(split)]; }
 };
 
-/// Reads all sources, splits them by patient and makes the examples.
-/// Throws Error(kInput) as the readers do, for a patient in two splits (two files that fix
-/// different splits), for a task that no report has the fields for, and if nothing is left to
-/// train on.
+/// Reads all sources, splits them by patient and makes the examples. A patient is one whatever file
+/// or centre names it, except where a source has no patients (each report is its own).
+/// Throws Error(kInput) as the readers do, for a patient in two splits (files that fix different
+/// ones), for a task that no report has the fields or labels for, for a training centre that no
+/// report is from, and for a hashed split that was to get a share but got nothing.
 Corpus read_corpus(const CorpusOptions& options);
 
 /// The examples and conversations of one split as ids: what trainer and evaluator work on.
 TokenDataset tokenize(const CorpusPart& part, const Tokenizer& tokenizer,
                       const LengthOptions& options);
 
-/// Exact and near duplicates among all reports. Leaks are left to the caller to refuse.
+/// Exact and near duplicates by what the model reads: the contexts of a report's examples, the
+/// turns of a conversation. Leaks are left to the caller to refuse.
 Duplicates find_duplicates(const Corpus& corpus, double threshold);
 
-/// Throws Error(kInput) naming file and line of the first report of validation or test whose text
-/// also stands in an earlier split, and how many there are.
-void require_no_leaks(const Corpus& corpus, const Duplicates& duplicates);
+/// Throws Error(kInput) naming file and line of the first held-out text that an earlier split has
+/// too, and how many there are.
+void require_no_leaks(const Duplicates& duplicates);
 
-/// All texts of the training reports and conversations, for training a tokenizer.
+/// What the model reads and writes in training, for training a tokenizer.
 std::vector<std::string> training_texts(const Corpus& corpus);
 
 }  // namespace radgpt

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "libradgpt/data/report.h"
 #include "libradgpt/data/split.h"
 
 namespace radgpt {
@@ -17,12 +18,13 @@ std::string normalise_for_comparison(std::string_view text);
 struct SplitText {
   std::string text;
   Split split = Split::kTrain;
+  SourceLine source;
 };
 
 /// A held-out text that an earlier split has seen (train before validation before test).
 struct Leak {
-  int held_out = 0;  ///< index of the text in validation or test
-  int seen = 0;      ///< index of its first twin in the earliest split that has one
+  SourceLine held_out;
+  SourceLine seen;  ///< its first twin in the earliest split that has one
 };
 
 /// counts[a][b]: texts of split a that have a twin (another text) in split b.
@@ -32,13 +34,13 @@ struct Duplicates {
   TwinCounts exact{};  ///< equal after normalise_for_comparison
   /// Not equal, but alike: Jaccard similarity of the sets of character 5-grams >= threshold.
   TwinCounts near{};
-  std::vector<Leak> leaks;  ///< exact ones, one for each such text, ascending
+  std::vector<Leak> leaks;  ///< exact ones, one for each such text, in the order of texts
 };
 
 /// Finds exact and near duplicates within and across splits. Exact, no pair is missed: candidates
 /// come from an index of each text's rarest 5-grams (prefix filtering, Bayardo et al., "Scaling up
 /// all pairs similarity search", WWW 2007), and each is then compared in full.
-/// Throws Error(kInput) unless threshold is in (0, 1].
+/// A threshold of 0 leaves near duplicates out. Throws Error(kInput) unless it is in [0, 1].
 Duplicates find_duplicates(const std::vector<SplitText>& texts, double threshold);
 
 }  // namespace radgpt
