@@ -58,8 +58,8 @@ class WeightFolder {
     const TensorInfo* tensor;
   };
 
-  void open_single(const std::string& name);
-  void open_shards(const std::string& index_name);
+  void open_single();
+  void open_shards();
   const SafetensorsFile& open_file(const std::string& name);
   void check_other_format() const;
 
