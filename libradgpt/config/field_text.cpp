@@ -123,8 +123,10 @@ std::string recipe_table() {
       text += concat("\n### ", line.path, ": ", line.meaning, "\n\n",
                      "| field | default | accepts | meaning |\n|---|---|---|---|\n");
     } else {
-      text += concat("| `", line.path, "` | `", line.default_value, "` | ", line.accepted, " | ",
-                     line.meaning, " |\n");
+      text += concat(
+          "| `", line.path, "` | ",
+          line.default_value == "required" ? line.default_value : "`" + line.default_value + "`",
+          " | ", line.accepted, " | ", line.meaning, " |\n");
     }
   }
   return text;
