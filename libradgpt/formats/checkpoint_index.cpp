@@ -1,6 +1,7 @@
 #include "libradgpt/formats/checkpoint_index.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "libradgpt/base/error.h"

@@ -2,10 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace radgpt {
@@ -31,16 +31,14 @@ nlohmann::json parse_json(std::string_view text, const JsonOrigin& origin, JsonL
 /// read_file and parse_json; a file above `size_limit` bytes is refused.
 nlohmann::json read_json_file(const std::string& path, uint64_t size_limit, JsonLimits limits = {});
 
-/// What a value is, for messages, never the value itself: "a string of 5 bytes", "an integer", …
-std::string describe_json(const nlohmann::json& value);
-
 /// The keys of a JSON object, read with their rules. All errors are Error(kInput)
 /// "WHERE: KEY: must be RULE, got …"; of values, only numbers out of a range are shown. Refers to
 /// `value`, which must outlive it.
 class JsonObject {
  public:
   /// `where` opens every message: a file, "FILE:LINE". Throws if `value` is not an object.
-  JsonObject(const nlohmann::json& value, std::string where);
+  JsonObject(const nlohmann::json& value, std::string where)
+      : JsonObject(value, std::move(where), "") {}
   JsonObject(nlohmann::json&& value, std::string where) = delete;
 
   const std::string& where() const { return where_; }
@@ -69,7 +67,13 @@ class JsonObject {
   [[noreturn]] void refuse(const std::string& key, const std::string& rule) const;
 
  private:
-  JsonObject(const nlohmann::json& value, std::string where, std::string prefix);
+  // In the header, as the shared library exports nothing that takes nlohmann's types.
+  JsonObject(const nlohmann::json& value, std::string where, std::string prefix)
+      : value_(value), where_(std::move(where)), prefix_(std::move(prefix)) {
+    require_object();
+  }
+
+  void require_object();
   const nlohmann::json& at(const std::string& key, const char* rule) const;
 
   const nlohmann::json& value_;

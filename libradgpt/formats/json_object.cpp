@@ -1,8 +1,8 @@
 #include <cmath>
-#include <utility>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/formats/json.h"
+#include "libradgpt/formats/json_description.h"
 
 namespace radgpt {
 namespace {
@@ -23,13 +23,9 @@ bool is_integer_within(const json& value, int64_t low, int64_t high) {
 
 }  // namespace
 
-JsonObject::JsonObject(const json& value, std::string where)
-    : JsonObject(value, std::move(where), "") {}
-
-JsonObject::JsonObject(const json& value, std::string where, std::string prefix)
-    : value_(value), where_(std::move(where)), prefix_(std::move(prefix)) {
+void JsonObject::require_object() {
   const std::string place = prefix_.empty() ? where_ : where_ + ": " + prefix_;
-  require(value.is_object(), place, ": must be a JSON object, got ", describe_json(value));
+  require(value_.is_object(), place, ": must be a JSON object, got ", describe_json(value_));
   if (!prefix_.empty()) prefix_ += '.';
 }
 

@@ -7,6 +7,7 @@
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/formats/json.h"
+#include "libradgpt/formats/json_description.h"
 
 namespace radgpt {
 namespace {
