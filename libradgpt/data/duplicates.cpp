@@ -31,8 +31,6 @@ struct DistinctText {
   std::u32string text;
   std::array<int, kSplits> count{};            // texts in each split
   std::array<int, kSplits> first{-1, -1, -1};  // their lowest index
-  std::array<bool, kSplits> near{};            // splits that hold an alike text
-  std::vector<int32_t> shingles;               // ascending ranks; the rarest 5-gram has rank 0
 };
 
 struct DistinctTexts {
