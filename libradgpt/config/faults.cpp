@@ -37,19 +37,24 @@ bool Faults::concern(const std::string& key) const {
   return false;
 }
 
-void Faults::raise(const std::string& file) const {
-  if (faults_.empty()) return;
-  if (faults_.size() == 1) fail(ErrorKind::kInput, faults_.front().text);
+std::vector<std::string> Faults::lines() const {
   std::vector<Fault> sorted = faults_;
   std::stable_sort(sorted.begin(), sorted.end(), [](const Fault& a, const Fault& b) {
     return std::tie(a.line, a.column) < std::tie(b.line, b.column);
   });
-  std::string message = concat(file, ": ", sorted.size(), " fault(s)");
-  for (size_t i = 0; i < std::min(sorted.size(), kShownFaults); ++i) {
-    message += "\n  " + sorted[i].text;
-  }
-  if (sorted.size() > kShownFaults) {
-    message += concat("\n  and ", sorted.size() - kShownFaults, " more");
+  std::vector<std::string> texts;
+  for (Fault& fault : sorted) texts.push_back(std::move(fault.text));
+  return texts;
+}
+
+void Faults::raise(const std::string& file) const {
+  if (faults_.empty()) return;
+  const std::vector<std::string> texts = lines();
+  if (texts.size() == 1) fail(ErrorKind::kInput, texts.front());
+  std::string message = concat(file, ": ", texts.size(), " fault(s)");
+  for (size_t i = 0; i < std::min(texts.size(), kShownFaults); ++i) message += "\n  " + texts[i];
+  if (texts.size() > kShownFaults) {
+    message += concat("\n  and ", texts.size() - kShownFaults, " more");
   }
   fail(ErrorKind::kInput, message);
 }

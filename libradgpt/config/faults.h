@@ -23,6 +23,9 @@ class Faults {
   /// fault need not be said.
   bool concern(const std::string& key) const;
 
+  /// A line for each fault, in the order of the file.
+  std::vector<std::string> lines() const;
+
   /// Throws Error(kInput) if there is a fault: one as a line of its own, several as a first line
   /// "FILE: N fault(s)" and one indented line each in the order of the file.
   void raise(const std::string& file) const;

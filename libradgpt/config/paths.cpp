@@ -54,16 +54,14 @@ class PathCheck {
     }
   }
 
-  void raise() const { faults_.raise(place_.file); }
+  const Faults& faults() const { return faults_; }
 
  private:
   YamlNode place_;
   Faults faults_;
 };
 
-}  // namespace
-
-void check_paths(const Recipe& recipe) {
+Faults find_faults(const Recipe& recipe) {
   PathCheck check(recipe.file);
   if (!recipe.model.path.empty()) check.base_folder("model.path", recipe.model.path);
   if (!recipe.model.tokenizer.empty()) check.file("model.tokenizer", recipe.model.tokenizer);
@@ -80,7 +78,13 @@ void check_paths(const Recipe& recipe) {
     check_list("reports", source.reports);
   }
   check.output_folder("output.folder", recipe.output.folder);
-  check.raise();
+  return check.faults();
 }
+
+}  // namespace
+
+std::vector<std::string> path_faults(const Recipe& recipe) { return find_faults(recipe).lines(); }
+
+void check_paths(const Recipe& recipe) { find_faults(recipe).raise(recipe.file); }
 
 }  // namespace radgpt

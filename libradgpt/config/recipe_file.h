@@ -22,8 +22,11 @@ Recipe read_recipe(const std::string& path, const std::vector<std::string>& over
 Recipe parse_recipe(const std::string& text, const std::string& file,
                     const std::vector<std::string>& overrides = {});
 
-/// Checks what the recipe names in the file system: data files, base and tokenizer exist, and the
-/// output folder can be written. Throws Error(kInput) with all faults at once.
+/// What the recipe names in the file system and cannot be used, one line each: data files, base and
+/// tokenizer that cannot be read, an output folder that cannot be written.
+std::vector<std::string> path_faults(const Recipe& recipe);
+
+/// Throws Error(kInput) with all of path_faults, if there are any.
 void check_paths(const Recipe& recipe);
 
 /// The recipe as YAML, every field written out. parse_recipe gives the same recipe again.

@@ -201,7 +201,7 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-std::string path_faults(const Recipe& recipe) {
+std::string check_of_paths(const Recipe& recipe) {
   try {
     check_paths(recipe);
   } catch (const Error& error) {
@@ -218,7 +218,7 @@ TEST_CASE("Recipe: YM29 and YM34, paths are looked up apart from the recipe") {
   recipe.model.tokenizer = folder / "tokenizer.model";
   recipe.data.sources[0].train = {folder / "a.jsonl"};
   recipe.output.folder = folder / "new/run";
-  CHECK(path_faults(recipe) ==
+  CHECK(check_of_paths(recipe) ==
         "r.yaml: 3 fault(s)\n"
         "  r.yaml: model.path: must be a folder with a config.json, got " +
             (folder / "base") +
@@ -228,23 +228,24 @@ TEST_CASE("Recipe: YM29 and YM34, paths are looked up apart from the recipe") {
             ": no such file\n"
             "  r.yaml: data.sources.0.train.0: must be a file that can be read, got " +
             (folder / "a.jsonl") + ": no such file");
+  CHECK(path_faults(recipe).size() == 3);
   folder.add("base/config.json");
   folder.add("tokenizer.model");
   folder.add("a.jsonl");
-  CHECK(path_faults(recipe) == "all there");
+  CHECK(check_of_paths(recipe) == "all there");
   recipe.output.folder = folder / "a.jsonl";
-  CHECK(path_faults(recipe) ==
+  CHECK(check_of_paths(recipe) ==
         "r.yaml: output.folder: must be a folder, got a file " + (folder / "a.jsonl"));
   recipe.output.folder = folder / "a.jsonl/run";
-  CHECK(path_faults(recipe).find("must be a folder, got a file") != std::string::npos);
+  CHECK(check_of_paths(recipe).find("must be a folder, got a file") != std::string::npos);
   if (geteuid() != 0) {  // nothing is forbidden to root
     recipe.output.folder = "/run-of-radgpt";
-    CHECK(path_faults(recipe) ==
+    CHECK(check_of_paths(recipe) ==
           "r.yaml: output.folder: must be a folder that can be written, got no permission at /");
   }
   recipe.output.folder = folder / "run";
   recipe.model.path = folder / "a.jsonl";
-  CHECK(path_faults(recipe).find("got a file " + (folder / "a.jsonl")) != std::string::npos);
+  CHECK(check_of_paths(recipe).find("got a file " + (folder / "a.jsonl")) != std::string::npos);
 }
 
 }  // namespace

@@ -1,0 +1,113 @@
+#include "libradgpt/config/memory_plan.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "libradgpt/base/error.h"
+
+namespace radgpt {
+namespace {
+
+/// Columns of a border come in tiles of this many (libradgpt/ops/lora_pair.h).
+constexpr int64_t kBorderTile = 64;
+constexpr int64_t kMasterBytes = 4;
+
+/// A linear layer as the model computes it: gate_proj and up_proj are one product.
+struct Linear {
+  std::vector<std::string> targets;
+  int64_t in = 0;
+  int64_t out = 0;
+};
+
+std::vector<Linear> linears(const ModelConfig& model) {
+  const int64_t hidden = model.hidden_size;
+  const int64_t wide = model.intermediate_size;
+  return {{{"W_pack"}, hidden, 3 * hidden},
+          {{"o_proj"}, hidden, hidden},
+          {{"gate_proj", "up_proj"}, hidden, 2 * wide},
+          {{"down_proj"}, wide, hidden}};
+}
+
+/// Adapters on a linear layer.
+int64_t pair_count(const LoraRecipe& lora, const Linear& linear) {
+  const auto is_target = [&](const std::string& name) {
+    return std::find(lora.targets.begin(), lora.targets.end(), name) != lora.targets.end();
+  };
+  if (is_target("all")) return static_cast<int64_t>(linear.targets.size());
+  return std::count_if(linear.targets.begin(), linear.targets.end(), is_target);
+}
+
+MemoryRow border_memory(const Recipe& recipe, const ModelConfig& model, int64_t bytes) {
+  const LoraRecipe& lora = recipe.lora;
+  int64_t elements = 0;
+  for (const Linear& linear : linears(model)) {
+    const int64_t columns = pair_count(lora, linear) * lora.rank;
+    const int64_t tiles = (columns + kBorderTile - 1) / kBorderTile;
+    elements += linear.out * tiles * kBorderTile + columns * linear.in;
+  }
+  return {"border", model.num_hidden_layers * elements * bytes,
+          concat("rank ", lora.rank, " in tiles of ", kBorderTile, " columns")};
+}
+
+MemoryRow state_memory(const Recipe& recipe, int64_t parameters) {
+  const auto packs = static_cast<uint64_t>(recipe.train.packs_per_step);
+  const int64_t copies = 4 + std::bit_width(packs) + (recipe.train.early_stop > 0 ? 1 : 0);
+  return {"state", parameters * copies * kMasterBytes,
+          concat(parameters, " trained parameters x ", copies, " x fp32")};
+}
+
+}  // namespace
+
+int64_t trained_parameters(const Recipe& recipe, const ModelConfig& model) {
+  if (recipe.train.parameters == ParametersChoice::kFull) return parameter_count(model);
+  int64_t parameters = 0;
+  for (const Linear& linear : linears(model)) {
+    const int64_t pairs = pair_count(recipe.lora, linear);
+    const int64_t out = linear.out / static_cast<int64_t>(linear.targets.size());
+    parameters += pairs * recipe.lora.rank * (linear.in + out);
+  }
+  return model.num_hidden_layers * parameters;
+}
+
+std::vector<MemoryRow> training_memory(const Recipe& recipe, const ModelConfig& model,
+                                       DataType type) {
+  const int64_t bytes = size_of(type);
+  const int64_t hidden = model.hidden_size;
+  const int64_t wide = model.intermediate_size;
+  const int64_t tokens = recipe.train.pack_tokens;
+  std::vector<MemoryRow> rows;
+  rows.push_back({"weights", parameter_count(model) * bytes,
+                  concat(parameter_count(model), " x ", name_of(type))});
+  if (recipe.train.parameters == ParametersChoice::kAdapter) {
+    rows.push_back(border_memory(recipe, model, bytes));
+  }
+  rows.push_back(state_memory(recipe, trained_parameters(recipe, model)));
+  rows.push_back(
+      {"activations", tokens * model.num_hidden_layers * (7 * hidden + 2 * wide) * bytes,
+       concat(tokens, " tokens x ", model.num_hidden_layers, " layers x ", 7 * hidden + 2 * wide)});
+  rows.push_back({"gradients", tokens * (4 * hidden + 5 * wide) * bytes,
+                  concat(tokens, " tokens x one layer x ", 4 * hidden + 5 * wide)});
+  return rows;
+}
+
+MemoryRow generation_memory(const Recipe& recipe, const ModelConfig& model, DataType type) {
+  const int64_t sequences = recipe.evaluate.batch;
+  const int64_t tokens = recipe.model.max_length;
+  return {"keys and values", sequences * tokens * kv_cache_bytes_per_token(model, type),
+          concat("at most ", sequences, " answers x ", tokens, " tokens")};
+}
+
+double training_operations(const Recipe& recipe, const ModelConfig& model, int64_t tokens,
+                           int64_t targets) {
+  const auto hidden = static_cast<double>(model.hidden_size);
+  const auto wide = static_cast<double>(model.intermediate_size);
+  const auto layers = static_cast<double>(model.num_hidden_layers);
+  const double products = recipe.train.parameters == ParametersChoice::kFull ? 3 : 2;
+  const double layer_weights = layers * hidden * (4 * hidden + 3 * wide);
+  const double head_weights = static_cast<double>(model.vocab_size) * hidden;
+  return 2 * products *
+         (static_cast<double>(tokens) * layer_weights +
+          static_cast<double>(targets) * head_weights);
+}
+
+}  // namespace radgpt

@@ -1,0 +1,42 @@
+#include <iostream>
+
+#include "libradgpt/config/recipe_file.h"
+#include "libradgpt/eval/score_report.h"
+#include "libradgpt/train/evaluation.h"
+#include "recipes/radgpt/progress.h"
+#include "recipes/radgpt/verbs.h"
+
+namespace radgpt {
+
+namespace {
+
+void evaluate(const Recipe& recipe) {
+  check_paths(recipe);
+  Progress progress;
+  const EvaluationResult result =
+      run_evaluation(recipe, [&progress](const std::string& activity, int64_t done, int64_t of) {
+        progress.show(activity, done, of);
+      });
+  if (result.left_out > 0) {
+    progress.on_note(concat(result.left_out, " examples did not fit the model"));
+  }
+  if (!result.words) progress.on_note("no word list: scores of words are left out");
+  std::cout << "\n"
+            << headline_table(result.groups, recipe.tasks, TableRows::kModalities).as_text() << "\n"
+            << headline_table(result.groups, recipe.tasks, TableRows::kCentres).as_text();
+}
+
+}  // namespace
+
+void add_evaluate(CLI::App& app) {
+  CLI::App* verb = app.add_subcommand(
+      "evaluate", "score the result of a run on held-out reports, beside base and baselines");
+  verb->footer(
+      "Writes predictions.jsonl, scores.json and summary.md into the run folder (output.folder)\n"
+      "and prints accuracy (classification) and character ROUGE-L (generation) with 95 %\n"
+      "intervals over patients. See `radgpt train --help` for the fields of a recipe.");
+  const auto arguments = add_recipe_arguments(*verb);
+  verb->callback([arguments] { evaluate(arguments->read()); });
+}
+
+}  // namespace radgpt
