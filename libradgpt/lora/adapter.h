@@ -62,25 +62,33 @@ class Adapter {
   /// unexpected key, or the one with another shape or type.
   void load(const std::string& folder);
 
+  /// W += scale * B A for every pair, computed in fp32 from the masters and rounded once to the
+  /// model's type; borders become zero and the adapter is off for good. The store must not be
+  /// published afterwards. In bf16 the rounding loses part of an update that is much smaller than
+  /// the weight: compare logits.
+  void merge();
+
   const LoraOptions& options() const { return options_; }
 
  private:
-  friend void merge(Baichuan& model, Adapter& adapter);
-
   struct Place {
     int layer = 0;
-    LinearKind kind = LinearKind::kPackedQkv;
-    int target = 0;  ///< index in the list of target names
-    size_t a = 0;    ///< index in the store
+    int target = 0;      ///< index in kLoraTargets
+    int64_t column = 0;  ///< in the border of the linear
+    size_t a = 0;        ///< index in the store
     size_t b = 0;
   };
+
+  BorderedWeight& linear(const Place& place);
+  void add_place(int layer, int target);
+  LoraPair make_pair(const Place& place, uint64_t seed);
+  std::vector<std::string> modules_of_heads() const;
 
   Baichuan& model_;
   LoraOptions options_;
   ParameterStore& store_;
   std::vector<Place> places_;
-  std::vector<std::vector<LoraPair>> pairs_;  ///< of place i's linear while disabled
-  bool attached_ = false;
+  std::vector<LoraPair> pairs_;  ///< one a place, once attached
   bool enabled_ = false;
 };
 
