@@ -1,0 +1,201 @@
+#include "libradgpt/data/corpus.h"
+
+#include <filesystem>
+#include <iostream>
+#include <map>
+
+#include "libradgpt/base/error.h"
+#include "tests/catch.h"
+#include "tests/data/scratch_file.h"
+#include "tests/data/small_tokenizer.h"
+
+using namespace radgpt;
+
+namespace {
+
+Task task() {
+  Task result;
+  result.name = "summary";
+  result.context = "{findings}";
+  result.question = "？";
+  result.answer = "{impression}";
+  return result;
+}
+
+std::string line(const std::string& id, const std::string& patient, const std::string& findings,
+                 const std::string& centre = "north") {
+  return R"({"id":")" + id + R"(","patient":")" + patient + R"(","centre":")" + centre +
+         R"(","modality":"CT","findings":")" + findings + R"(","impression":"见)" + id + "\"}\n";
+}
+
+/// `count` reports, two for each patient.
+std::string many_lines(int count, const std::string& centre = "north") {
+  std::string content;
+  for (int i = 0; i < count; ++i) {
+    const std::string number = std::to_string(i);
+    content += line("r" + number, "p" + std::to_string(i / 2), "结节" + number, centre);
+  }
+  return content;
+}
+
+CorpusOptions options_for(const ScratchFile& file, std::optional<Split> split = std::nullopt) {
+  CorpusOptions options;
+  options.tasks = {task()};
+  options.split = {"s", 0.2, 0.2};
+  options.reports.emplace_back();
+  options.reports[0].path = file.path();
+  options.reports[0].split = split;
+  return options;
+}
+
+std::string message_of(const CorpusOptions& options) {
+  try {
+    read_corpus(options);
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kInput);
+    return error.what();
+  }
+  return "accepted";
+}
+
+std::map<std::string, Split> splits_of_patients(const Corpus& corpus) {
+  std::map<std::string, Split> result;
+  for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest}) {
+    for (const Report& report : corpus.part(split).reports) {
+      const auto [place, is_new] = result.try_emplace(report.patient, split);
+      CHECK((is_new || place->second == split));
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("Corpus: no patient is in two splits, and more data moves none") {
+  const ScratchFile few(many_lines(200));
+  const ScratchFile many(many_lines(400));
+  const auto before = splits_of_patients(read_corpus(options_for(few)));
+  const auto after = splits_of_patients(read_corpus(options_for(many)));
+  CHECK(before.size() == 100);
+  CHECK(after.size() == 200);
+  for (const auto& [patient, split] : before) CHECK(after.at(patient) == split);
+}
+
+TEST_CASE("Corpus: counts reports and patients of each file and split") {
+  const ScratchFile file(many_lines(200));
+  const Corpus corpus = read_corpus(options_for(file));
+  REQUIRE(corpus.sources.size() == 1);
+  int reports = 0;
+  for (size_t split = 0; split < kSplits; ++split) {
+    CHECK(corpus.sources[0].reports[split] == static_cast<int>(corpus.parts[split].reports.size()));
+    CHECK(corpus.sources[0].reports[split] == 2 * corpus.sources[0].patients[split]);
+    CHECK(corpus.parts[split].examples.size() == corpus.parts[split].reports.size());
+    reports += corpus.sources[0].reports[split];
+  }
+  CHECK(reports == 200);
+}
+
+TEST_CASE("Corpus: a patient in files of two splits is refused with both lines") {
+  const ScratchFile train(line("a", "p1", "甲") + line("b", "p2", "乙"));
+  const ScratchFile test(line("c", "p3", "丙") + line("d", "p2", "丁"));
+  CorpusOptions options = options_for(train, Split::kTrain);
+  options.reports.push_back(options.reports[0]);
+  options.reports[1].path = test.path();
+  options.reports[1].split = Split::kTest;
+  CHECK(message_of(options) == test.path() +
+                                   ":2: patient must be in one split, got one in test who is in "
+                                   "train at " +
+                                   train.path() + ":2");
+  options.reports[0].patient_field = "";
+  options.reports[1].patient_field = "";
+  CHECK(message_of(options) == "accepted");
+}
+
+TEST_CASE("Corpus: a held-out report with the text of a training report is a leak") {
+  const ScratchFile train(line("a", "p1", "双肺清晰") + line("b", "p2", "结节"));
+  const ScratchFile test(line("c", "p3", "肿块") + line("d", "p4", "双肺 清晰"));
+  CorpusOptions options = options_for(train, Split::kTrain);
+  options.reports.push_back(options.reports[0]);
+  options.reports[1].path = test.path();
+  options.reports[1].split = Split::kTest;
+  const Duplicates duplicates = find_duplicates(read_corpus(options), 0.9);
+  REQUIRE(duplicates.leaks.size() == 1);
+  CHECK_THROWS_WITH(require_no_leaks(duplicates),
+                    test.path() +
+                        ":2: a held-out text must not stand in an earlier split, got "
+                        "the text of " +
+                        train.path() + ":1; 1 text(s) are such duplicates");
+  CHECK_NOTHROW(require_no_leaks(Duplicates{}));
+}
+
+TEST_CASE("Corpus: training centres keep the others out of train alone") {
+  const ScratchFile north(many_lines(100, "north"));
+  CorpusOptions options = options_for(north);
+  std::string south_lines;
+  for (int i = 0; i < 100; ++i) {
+    south_lines +=
+        line("s" + std::to_string(i), "q" + std::to_string(i), "囊肿" + std::to_string(i), "south");
+  }
+  const ScratchFile south(south_lines);
+  options.reports.push_back(options.reports[0]);
+  options.reports[1].path = south.path();
+  options.train_centres = {"north"};
+  const Corpus corpus = read_corpus(options);
+  CHECK(corpus.sources[1].reports[0] == 0);
+  CHECK(corpus.sources[1].reports[1] > 0);
+  CHECK(corpus.sources[1].reports[2] > 0);
+  for (const Report& report : corpus.part(Split::kTrain).reports) CHECK(report.centre == "north");
+  options.train_centres = {"nroth"};
+  CHECK(message_of(options) == "data.train_centres: must be centres of the reports, got nroth");
+}
+
+TEST_CASE("Corpus: the limit counts by file and split") {
+  const ScratchFile file(many_lines(200));
+  CorpusOptions options = options_for(file);
+  options.limit = 3;
+  const Corpus corpus = read_corpus(options);
+  for (const CorpusPart& part : corpus.parts) CHECK(part.reports.size() == 3);
+  CHECK(corpus.part(Split::kTrain).reports[0].id ==
+        read_corpus(options_for(file)).part(Split::kTrain).reports[0].id);
+}
+
+TEST_CASE("Corpus: a hashed split that gets nothing is refused, an unasked one is not") {
+  const ScratchFile file(line("a", "p", "甲") + line("b", "p", "乙"));
+  CorpusOptions options = options_for(file);
+  CHECK(message_of(options).find(" of the patients, got none of 2 report(s)") != std::string::npos);
+  options.split.validation = 0;
+  options.split.test = 0;
+  CHECK(message_of(options) == "accepted");
+}
+
+TEST_CASE("Corpus: a task that no report has the fields for is refused by name") {
+  const ScratchFile file(many_lines(10));
+  CorpusOptions options = options_for(file, Split::kTrain);
+  options.tasks[0].context = "{fidnings}";
+  CHECK(message_of(options) ==
+        "task summary: its fields and labels must stand in some report, got none that has them "
+        "all");
+}
+
+TEST_CASE("Corpus: conversations join the token data set behind the reports") {
+  const ScratchFile reports(many_lines(4));
+  const ScratchFile triples(R"({"instruction":"。","output":"，"})");
+  CorpusOptions options = options_for(reports, Split::kTrain);
+  options.conversations.push_back({triples.path(), Split::kTrain, 0});
+  const Corpus corpus = read_corpus(options);
+  const TokenDataset dataset = tokenize(corpus.part(Split::kTrain), small_tokenizer(), {});
+  REQUIRE(dataset.size() == 5);
+  CHECK(dataset.examples[4].task == -1);
+  CHECK(dataset.examples[4].branch == std::vector<int32_t>{195, 66, 196, 65});
+  CHECK(corpus.sources[1].reports[0] == 1);
+}
+
+TEST_CASE("Corpus: training texts are what training examples hold, and nothing held out") {
+  const ScratchFile train(line("a", "p1", "甲"));
+  const ScratchFile test(line("b", "p2", "乙"));
+  CorpusOptions options = options_for(train, Split::kTrain);
+  options.reports.push_back(options.reports[0]);
+  options.reports[1].path = test.path();
+  options.reports[1].split = Split::kTest;
+  CHECK(training_texts(read_corpus(options)) == std::vector<std::string>{"甲", "？", "见a"});
+}
