@@ -13,8 +13,8 @@ struct NormWeight {
   double epsilon = 1e-6;
 };
 
-/// y = RMSNorm(x): y = cast(x * rsqrt(mean(x^2) + epsilon)) * weight, with the mean and the quotient
-/// in fp32 and the cast to the type of the weight before the product, as Baichuan2 does.
+/// y = RMSNorm(x): y = cast(x * rsqrt(mean(x^2) + epsilon)) * weight, with the mean and the
+/// quotient in fp32 and the cast to the type of the weight before the product, as Baichuan2 does.
 ///
 ///   x       [rows, hidden]
 ///   result  [rows, hidden]   type of x

@@ -53,8 +53,8 @@ struct BorderedWeight {
 struct DropoutKey {
   uint64_t seed = 0;
   uint64_t step = 0;
-  uint32_t pack = 0;     ///< index of the pack in the global batch of the step
-  bool active = false;   ///< false: no dropout (evaluation)
+  uint32_t pack = 0;    ///< index of the pack in the global batch of the step
+  bool active = false;  ///< false: no dropout (evaluation)
 };
 
 }  // namespace radgpt

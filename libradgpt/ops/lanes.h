@@ -1,0 +1,136 @@
+#pragma once
+
+#include <ATen/OpMathType.h>
+#include <c10/core/ScalarType.h>
+#include <c10/util/BFloat16.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "libradgpt/base/error.h"
+
+namespace radgpt {
+
+/// The type in which values stored as T are added and multiplied: float for bfloat16 and float.
+template <typename T>
+using Compute = at::opmath_type<T>;
+
+/// Calls f(T{}) with the C++ type of `type`; `who` names the op in the error for other types.
+template <typename F>
+decltype(auto) visit_type(at::ScalarType type, const char* who, F&& f) {
+  switch (type) {
+    case at::kFloat:
+      return f(float{});
+    case at::kDouble:
+      return f(double{});
+    case at::kBFloat16:
+      return f(c10::BFloat16{});
+    default:
+      fail(ErrorKind::kInput, who, ": type must be float32, float64 or bfloat16, got ", type);
+  }
+}
+
+template <typename C>
+struct LaneTypes;
+template <>
+struct LaneTypes<float> {
+  typedef float Values __attribute__((vector_size(64)));
+};
+template <>
+struct LaneTypes<double> {
+  typedef double Values __attribute__((vector_size(64)));
+};
+
+/// 64 bytes of float or double, added and multiplied element by element. The compiler's vector
+/// extension, because plain loops with sums are not vectorised without giving up the order of
+/// additions, and that order is what makes results independent of the number of threads. Functions
+/// that loop over lanes carry gnu::target_clones, which picks the machine's widest instructions.
+template <typename C>
+using Lanes = typename LaneTypes<C>::Values;
+
+template <typename C>
+inline constexpr int64_t kLanes = 64 / sizeof(C);
+
+/// n rounded up to a multiple of `step`.
+inline constexpr int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+/// to = the next min(count, lanes) elements, the rest zero.
+template <typename C>
+[[gnu::always_inline]] inline void take(const C* from, int64_t count, Lanes<C>& to) {
+  if (count < kLanes<C>) {
+    to = Lanes<C>{};
+    std::memcpy(&to, from, count * sizeof(C));
+  } else {
+    std::memcpy(&to, from, sizeof(to));
+  }
+}
+
+template <typename C>
+[[gnu::always_inline]] inline void put(const Lanes<C>& from, int64_t count, C* to) {
+  std::memcpy(to, &from, std::min(count, kLanes<C>) * sizeof(C));
+}
+
+using Words = uint32_t __attribute__((vector_size(64)));
+using HalfWords = uint16_t __attribute__((vector_size(32)));
+
+[[gnu::always_inline]] inline void take(const c10::BFloat16* from, int64_t count,
+                                        Lanes<float>& to) {
+  HalfWords bits{};
+  std::memcpy(&bits, from, std::min(count, kLanes<float>) * sizeof(uint16_t));
+  to = reinterpret_cast<Lanes<float>>(__builtin_convertvector(bits, Words) << 16);
+}
+
+/// Rounds to nearest, ties to even, as LibTorch does.
+[[gnu::always_inline]] inline void put(const Lanes<float>& from, int64_t count, c10::BFloat16* to) {
+  const Words bits = reinterpret_cast<Words>(from);
+  const Words rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+  const Words kept = (bits & 0x7FFFFFFF) > 0x7F800000 ? Words{} + 0x7FC0 : rounded;  // NaN stays
+  const HalfWords halves = __builtin_convertvector(kept, HalfWords);
+  std::memcpy(to, &halves, std::min(count, kLanes<float>) * sizeof(uint16_t));
+}
+
+/// The sum of the lanes, in a tree.
+template <typename C>
+[[gnu::always_inline]] inline C sum_of(const Lanes<C>& values) {
+  Lanes<C> lanes = values;
+  for (int64_t width = kLanes<C> / 2; width > 0; width /= 2) {
+    for (int64_t i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+  }
+  return lanes[0];
+}
+
+template <typename C>
+[[gnu::always_inline]] inline C max_of(const Lanes<C>& lanes) {
+  C largest = lanes[0];
+  for (int64_t i = 1; i < kLanes<C>; ++i) largest = lanes[i] > largest ? lanes[i] : largest;
+  return largest;
+}
+
+/// x = e^x to about one unit in the last place: 2^n times Cephes' polynomial (Moshier, expf.c) on
+/// [-ln 2 / 2, ln 2 / 2]. Below -87.3 zero, above 88.3 about 2e38, NaN stays NaN.
+[[gnu::always_inline]] inline void exponentiate(Lanes<float>& x) {
+  using Values = Lanes<float>;
+  const Values magic = Values{} + 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  const Values bounded = x > 88.3f ? Values{} + 88.3f : (x < -87.3f ? Values{} - 87.3f : x);
+  const Values shifted = bounded * 1.44269504f + magic;
+  const Values n = shifted - magic;
+  const Values r = (bounded - n * 0.693359375f) + n * 2.12194440e-4f;
+  Values p = 1.9875691500e-4f * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const Words exponent = (reinterpret_cast<Words>(shifted) - reinterpret_cast<Words>(magic) + 127)
+                         << 23;
+  const Values result = p * reinterpret_cast<Values>(exponent);
+  x = x < -87.3f ? Values{} : result;
+}
+
+[[gnu::always_inline]] inline void exponentiate(Lanes<double>& x) {
+  for (int64_t i = 0; i < kLanes<double>; ++i) x[i] = std::exp(x[i]);
+}
+
+}  // namespace radgpt

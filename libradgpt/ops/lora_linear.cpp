@@ -1,0 +1,93 @@
+#include "libradgpt/ops/lora_linear.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty_like.h>
+
+#include "libradgpt/ops/bordered_product.h"
+#include "libradgpt/ops/bordered_rows.h"
+#include "libradgpt/ops/composite_node.h"
+
+namespace radgpt {
+
+namespace {
+
+/// In the order of LoraLinearNode's gradients.
+std::vector<at::Tensor> inputs_of(const at::Tensor& source, const BorderedProduct& product) {
+  std::vector<at::Tensor> inputs = {source, product.input.norm.master, product.weight.master};
+  for (const LoraPair& pair : product.weight.pairs) {
+    inputs.push_back(pair.a_master);
+    inputs.push_back(pair.b_master);
+  }
+  return inputs;
+}
+
+constexpr size_t kSourceSlot = 0;
+constexpr size_t kNormSlot = 1;
+constexpr size_t kWeightSlot = 2;
+constexpr size_t kFirstPairSlot = 3;
+
+at::Tensor as_leaf(const at::Tensor& gradient, const at::Tensor& leaf) {
+  return gradient.to(leaf.scalar_type());
+}
+
+class LoraLinearNode : public CompositeNode {
+ public:
+  explicit LoraLinearNode(BorderedProduct product) : product_(std::move(product)) {
+    keep(product_.input.source);
+  }
+  std::string name() const override { return "LoraLinear"; }
+
+ private:
+  std::vector<at::Tensor> backward(const at::Tensor& gradient) override {
+    const std::vector<LoraPair>& pairs = product_.weight.pairs;
+    ProductNeeds needs{wants(kSourceSlot), wants(kNormSlot), false, wants(kWeightSlot)};
+    for (size_t i = 0; i < 2 * pairs.size(); ++i) needs.adapters |= wants(kFirstPairSlot + i);
+    const ProductGradients gradients = bordered_backward(product_, gradient, needs);
+    std::vector<at::Tensor> result(kFirstPairSlot);
+    if (needs.source) result[kSourceSlot] = gradients.source;
+    if (needs.norm) result[kNormSlot] = as_leaf(gradients.norm, product_.input.norm.master);
+    if (needs.weight) result[kWeightSlot] = as_leaf(gradients.weight, product_.weight.master);
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      result.push_back(needs.adapters ? as_leaf(gradients.a[i], pairs[i].a_master) : at::Tensor());
+      result.push_back(needs.adapters ? as_leaf(gradients.b[i], pairs[i].b_master) : at::Tensor());
+    }
+    return result;
+  }
+
+  void release() override { product_ = {}; }
+
+  BorderedProduct product_;
+};
+
+at::Tensor apply_linear(const at::Tensor& source, InputSource input, const BorderedWeight& weight,
+                        const DropoutKey& key) {
+  BorderedProduct product{std::move(input), weight, key, {}};
+  check_bordered_product(product);
+  at::Tensor y;
+  {
+    const at::NoGradGuard forward_only;
+    y = bordered_forward(product);
+  }
+  const std::vector<at::Tensor> inputs = inputs_of(source, product);
+  if (!gradients_wanted(inputs)) return y;
+  return record(y, make_node<LoraLinearNode>(std::move(product)), inputs);
+}
+
+}  // namespace
+
+at::Tensor lora_linear(const at::Tensor& x, const BorderedWeight& weight, const DropoutKey& key) {
+  return apply_linear(x, InputSource::plain(x), weight, key);
+}
+
+at::Tensor rms_norm_lora_linear(const at::Tensor& x, const NormWeight& norm,
+                                const BorderedWeight& weight, const DropoutKey& key) {
+  return apply_linear(x, InputSource::rms_norm(x, norm), weight, key);
+}
+
+at::Tensor swiglu_lora_linear(const at::Tensor& gate_up, const BorderedWeight& weight,
+                              const DropoutKey& key) {
+  return apply_linear(gate_up, InputSource::swiglu(gate_up), weight, key);
+}
+
+}  // namespace radgpt

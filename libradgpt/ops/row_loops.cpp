@@ -1,0 +1,77 @@
+#include "libradgpt/ops/row_loops.h"
+
+namespace radgpt {
+
+template <typename T>
+[[gnu::target_clones("avx512f", "avx2", "default")]] void widen_row(const T* x, int64_t n,
+                                                                    Compute<T>* y) {
+  using C = Compute<T>;
+  for (int64_t i = 0; i < n; i += kLanes<C>) {
+    Lanes<C> values;
+    take(x + i, n - i, values);
+    put(values, n - i, y + i);
+  }
+}
+
+template <typename T>
+[[gnu::target_clones("avx512f", "avx2", "default")]] void round_row(const Compute<T>* x, int64_t n,
+                                                                    T* y) {
+  using C = Compute<T>;
+  for (int64_t i = 0; i < n; i += kLanes<C>) {
+    Lanes<C> values;
+    take(x + i, n - i, values);
+    put(values, n - i, y + i);
+  }
+}
+
+template <typename T>
+[[gnu::target_clones("avx512f", "avx2", "default")]] void multiply_row(const T* x,
+                                                                       const Compute<T>* factor,
+                                                                       int64_t n, Compute<T>* y) {
+  using C = Compute<T>;
+  for (int64_t i = 0; i < n; i += kLanes<C>) {
+    Lanes<C> values, factors;
+    take(x + i, n - i, values);
+    take(factor + i, n - i, factors);
+    put(values * factors, n - i, y + i);
+  }
+}
+
+template <typename C>
+[[gnu::target_clones("avx512f", "avx2", "default")]] void add_product_row(const C* x,
+                                                                          const C* factor,
+                                                                          int64_t n, C* y) {
+  for (int64_t i = 0; i < n; i += kLanes<C>) {
+    Lanes<C> values, factors, sum;
+    take(x + i, n - i, values);
+    take(factor + i, n - i, factors);
+    take(y + i, n - i, sum);
+    put(sum + values * factors, n - i, y + i);
+  }
+}
+
+template <typename C>
+[[gnu::target_clones("avx512f", "avx2", "default")]] void add_row(const C* x, int64_t n, C* y) {
+  for (int64_t i = 0; i < n; i += kLanes<C>) {
+    Lanes<C> values, sum;
+    take(x + i, n - i, values);
+    take(y + i, n - i, sum);
+    put(sum + values, n - i, y + i);
+  }
+}
+
+template void widen_row(const float*, int64_t, float*);
+template void widen_row(const double*, int64_t, double*);
+template void widen_row(const c10::BFloat16*, int64_t, float*);
+template void round_row(const float*, int64_t, float*);
+template void round_row(const double*, int64_t, double*);
+template void round_row(const float*, int64_t, c10::BFloat16*);
+template void multiply_row(const float*, const float*, int64_t, float*);
+template void multiply_row(const double*, const double*, int64_t, double*);
+template void multiply_row(const c10::BFloat16*, const float*, int64_t, float*);
+template void add_product_row(const float*, const float*, int64_t, float*);
+template void add_product_row(const double*, const double*, int64_t, double*);
+template void add_row(const float*, int64_t, float*);
+template void add_row(const double*, int64_t, double*);
+
+}  // namespace radgpt

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+
+#include "libradgpt/ops/lanes.h"
+
+namespace radgpt {
+
+// Element-wise loops over one row of n elements, for T float, double and bfloat16.
+
+/// y = x
+template <typename T>
+void widen_row(const T* x, int64_t n, Compute<T>* y);
+
+/// y = x, rounded
+template <typename T>
+void round_row(const Compute<T>* x, int64_t n, T* y);
+
+/// y = x * factor
+template <typename T>
+void multiply_row(const T* x, const Compute<T>* factor, int64_t n, Compute<T>* y);
+
+/// y += x * factor
+template <typename C>
+void add_product_row(const C* x, const C* factor, int64_t n, C* y);
+
+/// y += x
+template <typename C>
+void add_row(const C* x, int64_t n, C* y);
+
+}  // namespace radgpt
