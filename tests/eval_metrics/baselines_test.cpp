@@ -47,7 +47,7 @@ std::vector<double> plain_cosines(const std::vector<std::string>& texts, const s
 
 TEST_CASE("Baselines: majority is the most frequent answer, the first of equals") {
   const auto majority =
-      make_majority_baseline({{"a", "b", "c", "d", "e"}, {"2", "1", "1", "2", "3"}});
+      make_majority_baseline({{"a", "b", "c", "d", "e"}, {"2", "1", "2", "1", "3"}});
   CHECK(majority->answer("anything") == "2");
 }
 

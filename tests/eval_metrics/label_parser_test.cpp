@@ -47,6 +47,8 @@ TEST_CASE("Label parser: the first rule that applies decides") {
 TEST_CASE("Label parser: a form inside a longer form is not seen") {
   const LabelParser parser({{"阴性", {"未见异常"}}, {"阳性", {"异常"}}});
   check(parser, {{"双肺未见异常", 0, LabelRule::kScan}, {"双肺有异常", 1, LabelRule::kScan}});
+  const LabelParser places({{"肺", {}}, {"肺门", {}}});
+  check(places, {{"位于肺门区", 1, LabelRule::kScan}, {"位于肺内", 0, LabelRule::kScan}});
 }
 
 TEST_CASE("Label parser: negated forms do not count") {

@@ -89,6 +89,15 @@ TEST_CASE("Word segmenter: a character that only begins words is no word where o
   CHECK(dictionary.best_split(U"aab") == std::vector<size_t>{1, 3});
 }
 
+TEST_CASE("Word segmenter: a character that begins a word but is none counts as frequency 1") {
+  WordDictionary dictionary;
+  for (const auto& [word, frequency] :
+       {std::pair{U"ab", 1000}, {U"a", 1}, {U"bx", 1}, {U"xy", 1}}) {
+    dictionary.add(word, frequency);
+  }
+  CHECK(dictionary.best_split(U"abx") == std::vector<size_t>{2, 3});
+}
+
 TEST_CASE("Word segmenter: known words, signs and white space") {
   const SmallSegmenter small;
   CHECK(small.cut("右肺上叶结节。") == "右肺/上叶/结节/。");
@@ -124,8 +133,9 @@ TEST_CASE("Word segmenter: a user's word is preferred to its parts") {
   const SmallSegmenter small;
   WordSegmenter segmenter(small.folder.path());
   CHECK(joined(segmenter.cut("右肺上叶结节")) == "右肺/上叶/结节");
-  segmenter.add_words(small.folder.write("user.txt", "\xEF\xBB\xBF右肺上叶\n\n上叶结节 1000 n\n"));
+  segmenter.add_words(small.folder.write("user.txt", "\xEF\xBB\xBF右肺上叶\n"));
   CHECK(joined(segmenter.cut("右肺上叶")) == "右肺上叶");
+  segmenter.add_words(small.folder.write("user.txt", "\n右肺\n上叶结节 1000 n\n"));
   CHECK(joined(segmenter.cut("上叶结节")) == "上叶结节");
 }
 
