@@ -13,8 +13,8 @@ if(NOT TARGET radgpt::libtorch)
     "${RADGPT_LIBTORCH}/lib/libc10.so" "${RADGPT_LIBTORCH}/lib/libgomp.so.1")
   if(EXISTS "${RADGPT_LIBTORCH}/lib/libtorch_cuda.so")
     # Nothing refers to it by name: its operators register themselves when it is loaded.
-    target_link_libraries(radgpt::libtorch INTERFACE -Wl,--no-as-needed
+    target_link_libraries(radgpt::libtorch INTERFACE -Wl,--push-state,--no-as-needed
       "${RADGPT_LIBTORCH}/lib/libtorch_cuda.so" "${RADGPT_LIBTORCH}/lib/libc10_cuda.so"
-      -Wl,--as-needed)
+      -Wl,--pop-state)
   endif()
 endif()

@@ -27,6 +27,11 @@ readonly sentencepiece=0.2.1
 readonly jieba=0.42.1
 readonly cuda_runtime=13.0.96
 readonly cuda_cupti=13.0.85
+readonly cufile=1.15.1.6
+readonly cusparselt=0.8.0
+readonly nvshmem=3.4.5
+readonly nccl=2.28.9
+readonly cudnn=9.19.0.56
 requirement() {
   case $1 in
     torch) echo "torch==$torch" \
@@ -35,6 +40,16 @@ requirement() {
       "--hash=sha256:7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548" ;;
     cuda_cupti) echo "nvidia-cuda-cupti==$cuda_cupti" \
       "--hash=sha256:4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8" ;;
+    cufile) echo "nvidia-cufile==$cufile" \
+      "--hash=sha256:08a3ecefae5a01c7f5117351c64f17c7c62efa5fffdbe24fc7d298da19cd0b44" ;;
+    cusparselt) echo "nvidia-cusparselt-cu13==$cusparselt" \
+      "--hash=sha256:25e30a8a7323935d4ad0340b95a0b69926eee755767e8e0b1cf8dd85b197d3fd" ;;
+    nvshmem) echo "nvidia-nvshmem-cu13==$nvshmem" \
+      "--hash=sha256:290f0a2ee94c9f3687a02502f3b9299a9f9fe826e6d0287ee18482e78d495b80" ;;
+    nccl) echo "nvidia-nccl-cu13==$nccl" \
+      "--hash=sha256:e4553a30f34195f3fa1da02a6da3d6337d28f2003943aa0a3d247bbc25fefc42" ;;
+    cudnn) echo "nvidia-cudnn-cu13==$cudnn" \
+      "--hash=sha256:d20e1734305e9d68889a96e3f35094d733ff1f83932ebe462753973e53a572bf" ;;
     sentencepiece) echo "sentencepiece==$sentencepiece" \
       "--hash=sha256:8138cec27c2f2282f4a34d9a016e3374cd40e5c6e9cb335063db66a0a3b71fad" ;;
     jieba) echo "jieba==$jieba" \
@@ -122,24 +137,52 @@ choose_device() {
   esac
 }
 
-# unpack_library NAME FILE: one library of a wheel, put beside those of LibTorch.
-unpack_library() {
+# unpack_libraries NAME PATTERN: libraries of a wheel, put beside those of LibTorch.
+unpack_libraries() {
   local wheel
   wheel=$(fetch_wheel "$1")
-  quietly unzip -q -o -j "$wheel" "*/$2" -d "$third_party/libtorch/lib"
+  quietly unzip -q -o -j "$wheel" "$2" -d "$third_party/libtorch/lib"
+  rm "$wheel"
 }
 
-# Puts the libraries that LibTorch still misses beside it: links into the CUDA toolkit.
-link_toolkit_libraries() {
-  local libraries=$third_party/libtorch/lib toolkit name
-  toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")
-  while read -r name; do
-    [ -e "$toolkit/lib64/$name" ] || fail "LibTorch with CUDA needs $name, not in $toolkit/lib64"
-    ln -sf "$toolkit/lib64/$name" "$libraries/$name"
-  done < <(ldd "$libraries/libtorch_cuda.so" | awk '/not found/ {print $1}' | sort -u)
+# Adds one library that LibTorch with CUDA needs: a link into the CUDA toolkit, else from a wheel.
+add_cuda_library() {
+  local library=$1 toolkit file
+  toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")/lib64
+  if [ -e "$toolkit/$library" ]; then
+    for file in "$toolkit/${library%%.so*}"*.so.*; do
+      ln -sf "$file" "$third_party/libtorch/lib/"
+    done
+    return
+  fi
+  say "LibTorch with CUDA: the toolkit lacks $library, downloading it"
+  case $library in
+    libcufile.*) unpack_libraries cufile '*.so.*' ;;
+    libcusparseLt.*) unpack_libraries cusparselt '*.so.*' ;;
+    libnvshmem_*) unpack_libraries nvshmem '*.so.*' ;;
+    libnccl.*) unpack_libraries nccl '*.so.*' ;;
+    libcudnn*) unpack_libraries cudnn '*.so.*' ;;
+    *) fail "LibTorch with CUDA needs $library of CUDA 13, and $toolkit lacks it" ;;
+  esac
 }
 
-# Debian and the package index have no LibTorch, but the torch wheel is one. Its CPU slice is 0.5 GB.
+# The driver's own library comes with the driver, so it may be missing where there is no GPU.
+missing_cuda_libraries() {
+  ldd "$third_party/libtorch/lib/libtorch_cuda.so" |
+    awk '/not found/ && $1 !~ /^libcuda\.so/ {print $1}' | sort -u
+}
+
+add_cuda_libraries() {
+  local missing library
+  missing=$(missing_cuda_libraries)
+  while [ -n "$missing" ]; do
+    for library in $missing; do add_cuda_library "$library"; done
+    missing=$(missing_cuda_libraries)
+  done
+}
+
+# Debian and the package index have no LibTorch, but the torch wheel is one.
+# The slice for the CPU is 0.5 GB.
 install_libtorch() {
   local content="torch $torch $device"
   if done_before libtorch "$content"; then
@@ -149,8 +192,8 @@ install_libtorch() {
   say "LibTorch $torch ($device): downloading 530 MB, unpacking the libraries and headers"
   local wheel libraries=('torch/lib/libtorch_cpu.so' 'torch/lib/libc10.so' 'torch/lib/libgomp*')
   if [ "$device" = cuda ]; then
-    libraries+=('torch/lib/libtorch_cuda*' 'torch/lib/libc10_cuda.so' 'torch/lib/libtorch_nvshmem.so'
-      'torch/lib/libcaffe2_nvrtc.so')
+    libraries+=('torch/lib/libtorch_cuda*' 'torch/lib/libc10_cuda.so'
+      'torch/lib/libtorch_nvshmem.so' 'torch/lib/libcaffe2_nvrtc.so')
   fi
   rm -rf "$third_party/libtorch"
   wheel=$(fetch_wheel torch)
@@ -161,9 +204,9 @@ install_libtorch() {
   find "$downloads/unpacked" -name 'LICENSE*' -o -name 'NOTICE*' |
     xargs -I{} cp {} "$third_party/libtorch/licenses/"
   # libtorch_cpu.so of this wheel names two CUDA libraries even when no GPU is ever used.
-  unpack_library cuda_runtime libcudart.so.13
-  unpack_library cuda_cupti libcupti.so.13
-  if [ "$device" = cuda ]; then link_toolkit_libraries; fi
+  unpack_libraries cuda_runtime '*/libcudart.so.13'
+  unpack_libraries cuda_cupti '*/libcupti.so.13'
+  if [ "$device" = cuda ]; then add_cuda_libraries; fi
   mark_done libtorch "$content"
 }
 
