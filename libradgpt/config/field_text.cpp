@@ -76,7 +76,8 @@ class LineCollector : public FieldVisitor {
     const auto* items = std::get_if<GroupListField>(&field.value);
     const std::string default_value =
         required && items == nullptr ? "required" : std::visit(DefaultText(), field.value);
-    lines_.push_back({path, default_value, accepted_text(field.value), field.meaning});
+    const char* kind = items == nullptr ? "" : required ? " (a list, required)" : " (a list)";
+    lines_.push_back({path, default_value, accepted_text(field.value), field.meaning + kind});
     if (group != nullptr) {
       LineCollector inner(path + ".", lines_);
       group->describe(inner);
@@ -104,7 +105,7 @@ std::vector<FieldLine> recipe_field_lines() {
 }
 
 std::string recipe_help() {
-  std::string text = "Fields of a recipe: NAME = DEFAULT (what it accepts), then its meaning.\n";
+  std::string text = "  NAME = DEFAULT  (what it accepts)\n      what it means\n";
   for (const FieldLine& line : recipe_field_lines()) {
     if (line.default_value.empty()) {
       text += concat("\n", line.path, ": ", line.meaning, "\n");

@@ -121,7 +121,6 @@ struct DataRecipe {
   int64_t limit = 0;
 
   void describe(FieldVisitor& visit) {
-    visit.list("sources", sources, "where reports come from", Presence::kRequired);
     visit("train_centres", train_centres, "train on these centres only; empty = all",
           TextKind::kPlain);
     visit("group_by", group_by, "what must not cross a split; none = each report by itself",
@@ -136,7 +135,8 @@ struct DataRecipe {
     visit("too_long", too_long, "what happens to an example above max_tokens", kTooLongNames);
     visit("max_tokens", max_tokens, "largest example; 0 = model.max_length", 0, 1000000);
     visit("max_bad_lines", max_bad_lines, "unreadable lines tolerated in a file", 0, kAnyCount);
-    visit("limit", limit, "use the first N reports of each split; 0 = all", 0, kAnyCount);
+    visit("limit", limit, "use the first N reports of each file and split; 0 = all", 0, kAnyCount);
+    visit.list("sources", sources, "where reports come from", Presence::kRequired);
   }
 };
 

@@ -23,6 +23,8 @@ void protect_files() {
 }
 
 void add_verbs(CLI::App& app) {
+  add_train(app);
+  add_evaluate(app);
   add_recipes(app);
   add_plan(app);
 }

@@ -1,0 +1,142 @@
+#include <stdlib.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/catch.h"
+#include "tests/recipes/process.h"
+
+namespace radgpt {
+namespace {
+
+/// A recipe file that is gone at the end of the test.
+class RecipeFile {
+ public:
+  explicit RecipeFile(const std::string& text) {
+    std::string name = (std::filesystem::temp_directory_path() / "recipe-XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    folder_ = name;
+    std::ofstream(folder_ / "r.yaml") << text;
+  }
+  ~RecipeFile() { std::filesystem::remove_all(folder_); }
+  std::string path() const { return (folder_ / "r.yaml").string(); }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// One line that begins with "error: ", nothing on stdout, within two seconds.
+void check_refusal(const std::vector<std::string>& arguments, int exit_code,
+                   const std::string& message) {
+  const auto start = std::chrono::steady_clock::now();
+  const ProcessResult result = run_radgpt(arguments);
+  INFO(result.errors);
+  CHECK(result.exit_code == exit_code);
+  CHECK(result.output.empty());
+  CHECK(result.errors.starts_with("error: "));
+  CHECK(std::count(result.errors.begin(), result.errors.end(), '\n') == 1);
+  CHECK(result.errors.find(message) != std::string::npos);
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(2));
+}
+
+struct Case {
+  const char* id;  ///< in the catalogue of bad inputs
+  std::vector<std::string> arguments;
+  std::string message;
+};
+
+TEST_CASE("Command line: CL01 to CL04 are one line and exit code 2") {
+  const std::vector<Case> table = {
+      {"CL01", {"recipes", "list", "--fast"}, "--fast"},
+      {"CL01", {"plan", "recipes/quickstart.yaml", "--fast"}, "--fast"},
+      {"CL02", {"simulate", "--out"}, "--out"},
+      {"CL03", {"simulate", "--out", "/nowhere/x", "--reports", "-1"}, "--reports"},
+      {"CL03", {"simulate", "--out", "/nowhere/x", "--reports", "many"}, "--reports"},
+      {"CL04", {"trian", "recipes/quickstart.yaml"}, "trian"},
+      {"CL04", {"recipes", "lst"}, "lst"},
+      {"CL04", {}, "subcommand"},
+      {"", {"plan"}, "RECIPE"},
+      {"", {"recipes", "check"}, "FILE"},
+      {"", {"recipes", "show", "no_such"}, "must be one of"},
+  };
+  for (const Case& row : table) {
+    INFO(row.id);
+    check_refusal(row.arguments, 2, row.message);
+  }
+}
+
+TEST_CASE("Command line: every verb has a help") {
+  for (const char* verb : {"train", "evaluate", "generate", "simulate", "prepare", "tokens",
+                           "merge", "recipes", "plan"}) {
+    INFO(verb);
+    const ProcessResult result = run_radgpt({verb, "--help"});
+    CHECK(result.exit_code == 0);
+    CHECK(result.errors.empty());
+    CHECK(result.output.find("Usage: radgpt " + std::string(verb)) != std::string::npos);
+  }
+}
+
+TEST_CASE("Command line: the help of train lists the fields of a recipe") {
+  const std::string help = run_radgpt({"train", "--help"}).output;
+  CHECK(help.find("lora.rank = 8  (a whole number in [1, 64])") != std::string::npos);
+  CHECK(help.find("output.folder = required") != std::string::npos);
+}
+
+TEST_CASE("Command line: a fault of a recipe is one line with its place, for every verb") {
+  const RecipeFile file(
+      "lora: {rank: 0}\nmodel: {path: b}\ndata: {sources: [{train: [a]}]}\n"
+      "output: {folder: r}\n");
+  for (const char* verb : {"train", "evaluate", "prepare", "tokens", "plan"}) {
+    INFO(verb);
+    check_refusal({verb, file.path()}, 3,
+                  file.path() + ":1:14: lora.rank: must be a whole number in [1, 64], got \"0\"");
+  }
+}
+
+TEST_CASE("Command line: several faults are a line each after the first") {
+  const ProcessResult result =
+      run_radgpt({"train", "recipes/quickstart.yaml", "lora.rnak=8", "lora.rank=0"});
+  CHECK(result.exit_code == 3);
+  CHECK(result.errors ==
+        "error: recipes/quickstart.yaml: 2 fault(s)\n"
+        "  argument \"lora.rank=0\": lora.rank: must be a whole number in [1, 64], got \"0\"\n"
+        "  argument \"lora.rnak=8\": unknown field lora.rnak; did you mean rank?\n");
+}
+
+TEST_CASE("Command line: a recipe that is no recipe, or not there") {
+  check_refusal({"plan", "no/such.yaml"}, 3, "no/such.yaml: no such file");
+  check_refusal({"plan", "recipes"}, 3, "recipes: must be a file, got a folder");
+  const RecipeFile file("胸部CT平扫：双肺纹理增多。\n");
+  check_refusal({"plan", file.path()}, 3, "must be a map of fields, got text");
+  CHECK(run_radgpt({"plan", file.path()}).errors.find("双肺") == std::string::npos);
+}
+
+TEST_CASE("Command line: recipes lists, shows and checks what is shipped") {
+  const ProcessResult list = run_radgpt({"recipes", "list"});
+  CHECK(list.exit_code == 0);
+  CHECK(list.output.find("recipes/quickstart.yaml\n    The four RadGPT tasks") !=
+        std::string::npos);
+  const ProcessResult show = run_radgpt({"recipes", "show", "quickstart"});
+  CHECK(show.exit_code == 0);
+  CHECK(show.output.starts_with("# The four RadGPT tasks"));
+  const ProcessResult check = run_radgpt({"recipes", "check", "recipes/radgpt_7b.yaml"});
+  CHECK(check.exit_code == 0);
+  CHECK(check.output.starts_with("recipes/radgpt_7b.yaml: valid"));
+}
+
+TEST_CASE("Command line: check goes on to the last file and says the faults of all") {
+  const RecipeFile bad("lora: {rank: 0}\n");
+  const ProcessResult result =
+      run_radgpt({"recipes", "check", bad.path(), "no/such.yaml", "recipes/quickstart.yaml"});
+  CHECK(result.exit_code == 3);
+  CHECK(result.output.starts_with("recipes/quickstart.yaml: valid"));
+  CHECK(result.errors.find("error: " + bad.path() + ": ") == 0);
+  CHECK(result.errors.find("\nno/such.yaml: no such file\n") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace radgpt
