@@ -59,8 +59,11 @@ std::string reason_of(const nlohmann::detail::exception& error) {
   const std::string_view message = error.what();
   const size_t begin = message.find(" - ");
   if (begin == std::string_view::npos) return "something else";
-  const std::string_view reason = message.substr(begin + 3);
-  return std::string(reason.substr(0, reason.find("; last read")));
+  std::string_view reason = message.substr(begin + 3);
+  reason = reason.substr(0, reason.find("; last read"));
+  constexpr std::string_view kUnexpected = "unexpected ";
+  if (reason.starts_with(kUnexpected)) reason.remove_prefix(kUnexpected.size());
+  return std::string(reason);
 }
 
 /// Builds the value from nlohmann's events, of which none recurses.

@@ -61,9 +61,9 @@ bool JsonlReader::next(JsonLine& line) {
       continue;
     }
     if (good_lines_ == 0 && bad_lines_.empty()) check_first_line(text);
-    if (first_blank_line_ != 0) {
-      add_bad_line(first_blank_line_, concat(file_.path, ":", std::exchange(first_blank_line_, 0),
-                                             ": must not be blank before the end of the file"));
+    if (const int64_t blank = std::exchange(first_blank_line_, 0); blank != 0) {
+      add_bad_line(
+          blank, concat(file_.path, ":", blank, ": must not be blank before the end of the file"));
     }
     try {
       line.value = parse_line(text, end);

@@ -113,9 +113,9 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, uint64_t data_
             kMostTensors, " tensors, got more");
     check_name(name, file);
     const JsonObject entry = entries.object(name);
+    header.tensors.push_back(parse_tensor(entry, name, data_bytes));
     require(value.size() == 3, file, ": ", name, ": must have dtype, shape and data_offsets, got ",
             value.size(), " keys");
-    header.tensors.push_back(parse_tensor(entry, name, data_bytes));
   }
   std::stable_sort(header.tensors.begin(), header.tensors.end(),
                    [](const TensorInfo& a, const TensorInfo& b) {
