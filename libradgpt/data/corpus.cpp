@@ -134,10 +134,14 @@ void for_each_report(const std::vector<Example>& examples, Visit visit) {
   }
 }
 
-/// The distinct contexts of examples [begin, end).
-std::set<std::string> contexts(const std::vector<Example>& examples, size_t begin, size_t end) {
+/// What the report of examples [begin, end) gives the model, once each: contexts and written
+/// answers. (Labels are left out: a label may change where the text does not.)
+std::set<std::string> report_texts(const std::vector<Example>& examples, size_t begin, size_t end) {
   std::set<std::string> result;
-  for (size_t i = begin; i < end; ++i) result.insert(examples[i].context);
+  for (size_t i = begin; i < end; ++i) {
+    result.insert(examples[i].context);
+    if (examples[i].label < 0) result.insert(examples[i].answer);
+  }
   return result;
 }
 
@@ -164,8 +168,8 @@ Duplicates find_duplicates(const Corpus& corpus, double threshold) {
     for_each_report(part.examples, [&](size_t begin, size_t end) {
       const auto report = static_cast<size_t>(part.examples[begin].report);
       SplitText text{"", split, part.reports[report].source};
-      for (const std::string& context : contexts(part.examples, begin, end)) {
-        text.text += context + "\n";
+      for (const std::string& part_text : report_texts(part.examples, begin, end)) {
+        text.text += part_text + "\n";
       }
       texts.push_back(std::move(text));
     });
@@ -190,10 +194,12 @@ std::vector<std::string> training_texts(const Corpus& corpus) {
   const CorpusPart& part = corpus.part(Split::kTrain);
   std::vector<std::string> texts;
   for_each_report(part.examples, [&](size_t begin, size_t end) {
-    for (const std::string& context : contexts(part.examples, begin, end)) texts.push_back(context);
     for (size_t i = begin; i < end; ++i) {
-      texts.push_back(part.examples[i].question);
-      texts.push_back(part.examples[i].answer);
+      const Example& example = part.examples[i];
+      const bool is_new = i == begin || example.context != part.examples[i - 1].context;
+      if (is_new) texts.push_back(example.context);
+      texts.push_back(example.question);
+      texts.push_back(example.answer);
     }
   });
   for (const Conversation& conversation : part.conversations) {

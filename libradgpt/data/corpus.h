@@ -56,8 +56,8 @@ Corpus read_corpus(const CorpusOptions& options);
 TokenDataset tokenize(const CorpusPart& part, const Tokenizer& tokenizer,
                       const LengthOptions& options);
 
-/// Exact and near duplicates by what the model reads: the contexts of a report's examples, the
-/// turns of a conversation. Leaks are left to the caller to refuse.
+/// Exact and near duplicates by the text that a report's examples hold, contexts and written
+/// answers, and by the turns of a conversation. Leaks are left to the caller to refuse.
 Duplicates find_duplicates(const Corpus& corpus, double threshold);
 
 /// Throws Error(kInput) naming file and line of the first held-out text that an earlier split has

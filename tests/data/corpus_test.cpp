@@ -25,7 +25,8 @@ Task task() {
 std::string line(const std::string& id, const std::string& patient, const std::string& findings,
                  const std::string& centre = "north") {
   return R"({"id":")" + id + R"(","patient":")" + patient + R"(","centre":")" + centre +
-         R"(","modality":"CT","findings":")" + findings + R"(","impression":"见)" + id + "\"}\n";
+         R"(","modality":"CT","findings":")" + findings + R"(","impression":"见)" + findings +
+         "\"}\n";
 }
 
 /// `count` reports, two for each patient.
@@ -128,6 +129,20 @@ TEST_CASE("Corpus: a held-out report with the text of a training report is a lea
   CHECK_NOTHROW(require_no_leaks(Duplicates{}));
 }
 
+TEST_CASE("Corpus: plain text without contexts is compared by its answers") {
+  const ScratchFile train(line("a", "p1", "双肺清晰"));
+  const ScratchFile test(line("b", "p2", "肿块") + line("c", "p3", "双肺清晰"));
+  CorpusOptions options = options_for(train, Split::kTrain);
+  options.tasks[0].context = options.tasks[0].question = "";
+  options.tasks[0].answer = "{findings}";
+  options.reports.push_back(options.reports[0]);
+  options.reports[1].path = test.path();
+  options.reports[1].split = Split::kTest;
+  const Duplicates duplicates = find_duplicates(read_corpus(options), 0.9);
+  REQUIRE(duplicates.leaks.size() == 1);
+  CHECK(duplicates.leaks[0].held_out.line == 2);
+}
+
 TEST_CASE("Corpus: training centres keep the others out of train alone") {
   const ScratchFile north(many_lines(100, "north"));
   CorpusOptions options = options_for(north);
@@ -197,5 +212,5 @@ TEST_CASE("Corpus: training texts are what training examples hold, and nothing h
   options.reports.push_back(options.reports[0]);
   options.reports[1].path = test.path();
   options.reports[1].split = Split::kTest;
-  CHECK(training_texts(read_corpus(options)) == std::vector<std::string>{"甲", "？", "见a"});
+  CHECK(training_texts(read_corpus(options)) == std::vector<std::string>{"甲", "？", "见甲"});
 }
