@@ -6,6 +6,7 @@
 #include <new>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/base/text.h"
 #include "libradgpt/base/version.h"
 #include "recipes/radgpt/verbs.h"
 
@@ -38,11 +39,37 @@ int report(const std::string& message, int exit_code) {
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+/// The verb that was parsed last.
+const CLI::App& innermost(const CLI::App& app) {
+  const CLI::App* verb = &app;
+  while (!verb->get_subcommands().empty()) verb = verb->get_subcommands().front();
+  return *verb;
+}
+
+/// "unknown verb trian; did you mean train?" where CLI11 only says that it lacks one; else empty.
+std::string unknown_word(const CLI::App& verb) {
+  std::vector<std::string_view> names;
+  for (const CLI::App* known : verb.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(known->get_name());
+  }
+  const std::vector<std::string> rest = verb.remaining();
+  if (names.empty() || rest.empty()) return "";
+  if (rest.front().starts_with("-")) return concat("unknown option ", rest.front());
+  const std::string meant = nearest_name(rest.front(), names);
+  return concat("unknown verb ", rest.front(),
+                meant.empty() ? "" : concat("; did you mean ", meant, "?"));
+}
+
 int report_usage(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-  const auto verbs = app.get_subcommands();
-  const std::string verb = verbs.empty() ? "" : " " + verbs.front()->get_name();
-  return report(concat(first_line(error.what()), "; see radgpt", verb, " --help"), kUsageExit);
+  const CLI::App& verb = innermost(app);
+  std::string message = unknown_word(verb);
+  if (message.empty()) message = first_line(error.what());
+  std::string name;
+  for (const CLI::App* part = &verb; part != nullptr; part = part->get_parent()) {
+    name = concat(part->get_name(), " ", name);
+  }
+  return report(concat(message, " (see ", name, "--help)"), kUsageExit);
 }
 
 int run(int argc, char** argv) {

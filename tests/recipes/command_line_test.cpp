@@ -51,13 +51,18 @@ struct Case {
 
 TEST_CASE("Command line: CL01 to CL04 are one line and exit code 2") {
   const std::vector<Case> table = {
+      {"CL01", {"--fast"}, "unknown option --fast"},
       {"CL01", {"recipes", "list", "--fast"}, "--fast"},
       {"CL01", {"plan", "recipes/quickstart.yaml", "--fast"}, "--fast"},
       {"CL02", {"simulate", "--out"}, "--out"},
       {"CL03", {"simulate", "--out", "/nowhere/x", "--reports", "-1"}, "--reports"},
       {"CL03", {"simulate", "--out", "/nowhere/x", "--reports", "many"}, "--reports"},
-      {"CL04", {"trian", "recipes/quickstart.yaml"}, "trian"},
-      {"CL04", {"recipes", "lst"}, "lst"},
+      {"CL04",
+       {"trian", "recipes/quickstart.yaml"},
+       "error: unknown verb trian; did you mean train? (see radgpt --help)"},
+      {"CL04",
+       {"recipes", "lst"},
+       "error: unknown verb lst; did you mean list? (see radgpt recipes --help)"},
       {"CL04", {}, "subcommand"},
       {"", {"plan"}, "RECIPE"},
       {"", {"recipes", "check"}, "FILE"},
