@@ -83,8 +83,8 @@ std::vector<MemoryRow> training_memory(const Recipe& recipe, const ModelConfig& 
   }
   rows.push_back(state_memory(recipe, trained_parameters(recipe, model)));
   rows.push_back(
-      {"activations", tokens * model.num_hidden_layers * (7 * hidden + 2 * wide) * bytes,
-       concat(tokens, " tokens x ", model.num_hidden_layers, " layers x ", 7 * hidden + 2 * wide)});
+      {"activations", tokens * model.num_hidden_layers * (6 * hidden + 2 * wide) * bytes,
+       concat(tokens, " tokens x ", model.num_hidden_layers, " layers x ", 6 * hidden + 2 * wide)});
   rows.push_back({"gradients", tokens * (4 * hidden + 5 * wide) * bytes,
                   concat(tokens, " tokens x one layer x ", 4 * hidden + 5 * wide)});
   return rows;

@@ -26,7 +26,8 @@ int64_t trained_parameters(const Recipe& recipe, const ModelConfig& model);
 ///   border        adapter: a 64-wide tile of columns behind each targeted weight, and A in `type`
 ///   state         4 N fp32 (masters, gradients, two moments), and N for each partial sum of the
 ///                 gradients of a step's packs and for the best state under early_stop
-///   activations   pack_tokens * L * (7 h + 2 f) * b: what the ops of a layer keep for backward
+///   activations   pack_tokens * L * (6 h + 2 f) * b: what a layer keeps for backward (its input,
+///                 qkv, the output of attention, the input of the MLP, gate and up)
 ///   gradients     pack_tokens * (4 h + 5 f) * b: what the backward pass of one layer holds
 ///
 /// Left out: the logits of one chunk of the loss, the data set, LibTorch itself.

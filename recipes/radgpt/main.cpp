@@ -26,6 +26,10 @@ void protect_files() {
 void add_verbs(CLI::App& app) {
   add_train(app);
   add_evaluate(app);
+  add_generate(app);
+  add_prepare(app);
+  add_tokens(app);
+  add_merge(app);
   add_recipes(app);
   add_plan(app);
 }
