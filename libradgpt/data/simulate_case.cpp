@@ -13,8 +13,8 @@ constexpr PerCentre<std::array<int, kModalities>> kModalityWeights = {{{40, 35, 
 constexpr uint32_t kCompanionPercent = 30;
 constexpr uint32_t kNewChangePercent = 40;
 /// Of 100 reports with a main disease, or without: how many have 0, 1, 2, 3 incidental changes.
-constexpr std::array<int, 4> kIncidentalsWithDisease = {35, 40, 25, 0};
-constexpr std::array<int, 4> kIncidentalsAlone = {8, 32, 40, 20};
+constexpr std::array<int, 4> kIncidentalsWithDisease = {35, 45, 20, 0};
+constexpr std::array<int, 4> kIncidentalsAlone = {6, 44, 36, 14};
 
 bool chance(Random& random, uint32_t percent) { return random.next_below(100) < percent; }
 
@@ -101,6 +101,29 @@ void add_incidental(CaseState& state, Random& random) {
   if (!known) add_lesion(state, kind, random);
 }
 
+/// Whether places and sizes alone make it unlikely that another patient's report has the same
+/// words.
+bool tells_apart(const CaseState& state) {
+  constexpr size_t kManyCases = 700;
+  size_t cases = 1;
+  for (const Lesion& lesion : state.lesions) {
+    cases *= std::max<size_t>(1, lesion.kind->sites.size());
+    cases *= static_cast<size_t>(lesion.kind->largest - lesion.kind->smallest + 1);
+  }
+  return cases >= kManyCases;
+}
+
+/// Puts the lesions beside the main one in the order in which the centre's findings name them.
+void order_lesions(CaseState& state) {
+  const std::span<const int> order = at(modality_model(state.modality).order, state.centre);
+  const auto place = [order](const Lesion& lesion) {
+    return std::find(order.begin(), order.end(), lesion.kind->region) - order.begin();
+  };
+  const bool ill = state.disease() != "none";
+  std::stable_sort(state.lesions.begin() + (ill ? 1 : 0), state.lesions.end(),
+                   [place](const Lesion& a, const Lesion& b) { return place(a) < place(b); });
+}
+
 int scaled(int millimetres, int percent) { return std::max(2, (millimetres * percent + 50) / 100); }
 
 void advance_lesion(Lesion& lesion, const ModalityModel& model, Random& random) {
@@ -165,7 +188,12 @@ CaseState sample_case(Random& random) {
   }
   const size_t incidentals = pick(random, ill ? kIncidentalsWithDisease : kIncidentalsAlone);
   for (size_t i = 0; i < incidentals; ++i) add_incidental(state, random);
-  if (state.lesions.empty()) add_lesion(state, kind_named(model, model.normal_measure), random);
+  if (!tells_apart(state)) {
+    for (const std::string_view key : model.normal_measures) {
+      add_lesion(state, kind_named(model, key), random);
+    }
+  }
+  order_lesions(state);
   return state;
 }
 
@@ -175,6 +203,7 @@ void advance_case(CaseState& state, Random& random) {
     advance_lesion(lesion, modality_model(state.modality), random);
   }
   if (chance(random, kNewChangePercent)) add_incidental(state, random);
+  order_lesions(state);
 }
 
 }  // namespace radgpt

@@ -80,7 +80,8 @@ struct ModalityModel {
   PerCentre<std::string_view> no_disease;  ///< impression beside incidental changes
   PerCentre<std::string_view> normal;      ///< impression where there is nothing else
   std::string_view normal_brief;           ///< brief where there is nothing else
-  std::string_view normal_measure;         ///< kind that a wholly normal report measures
+  /// Kinds that a report measures in which hardly anything else is measured.
+  std::array<std::string_view, 2> normal_measures;
   PerCentre<int> no_disease_percent;
 };
 
