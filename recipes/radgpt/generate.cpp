@@ -1,0 +1,185 @@
+#include "libradgpt/generate/generate.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "libradgpt/base/error.h"
+#include "libradgpt/base/files.h"
+#include "libradgpt/config/recipe_file.h"
+#include "libradgpt/data/token_dataset.h"
+#include "libradgpt/formats/json.h"
+#include "libradgpt/generate/label_scoring.h"
+#include "libradgpt/lora/adapter.h"
+#include "recipes/radgpt/verbs.h"
+
+namespace radgpt {
+
+namespace {
+
+constexpr uint64_t kLongestInput = 16 << 20;
+
+struct GenerateArguments {
+  std::string model;
+  std::string adapter;
+  std::string task;
+  std::string recipe;
+  std::string input = "-";
+  double label_temperature = 1;
+  GenerationOptions options;
+};
+
+Task find_task(const GenerateArguments& arguments) {
+  const std::vector<Task> tasks =
+      arguments.recipe.empty() ? default_tasks() : read_recipe(arguments.recipe).tasks;
+  std::string names;
+  for (const Task& task : tasks) {
+    if (task.name == arguments.task) return task;
+    names += (names.empty() ? "" : ", ") + task.name;
+  }
+  fail(ErrorKind::kUsage, "--task: must be one of ", names, ", got ", arguments.task);
+}
+
+std::string read_input(const std::string& path) {
+  if (path != "-") return read_file(path, kLongestInput);
+  std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  require(text.size() <= kLongestInput, "standard input: must have at most ", kLongestInput,
+          " bytes, got ", text.size());
+  return text;
+}
+
+/// The report's fields that a template asks for.
+std::vector<std::string> fields_of(const std::string& text) {
+  std::vector<std::string> fields;
+  for (size_t open = text.find('{'); open != std::string::npos; open = text.find('{', open + 1)) {
+    fields.push_back(text.substr(open + 1, text.find('}', open) - open - 1));
+  }
+  return fields;
+}
+
+/// A JSON object is read by its fields; any other text is the one field that the task asks about.
+Report read_report(const std::string& path, const Task& task) {
+  const std::string name = path == "-" ? "standard input" : path;
+  std::string text = read_input(path);
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  require(first != std::string::npos, name, ": must hold a report, got nothing");
+  Report report;
+  report.source = {name, 1};
+  if (text[first] != '{') {
+    text.erase(text.find_last_not_of(" \t\r\n") + 1);
+    const std::vector<std::string> fields = fields_of(task.context);
+    require(fields.size() == 1, name, ": task ", task.name, " asks for ", fields.size(),
+            " fields, so the report must be a JSON object, got plain text");
+    report.texts[fields.front()] = text.substr(first);
+    return report;
+  }
+  const nlohmann::json object = parse_json(text, {.file = name});
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_string()) report.texts[key] = value.get<std::string>();
+  }
+  report.modality = report.texts["modality"];
+  report.centre = report.texts["centre"];
+  return report;
+}
+
+std::vector<int32_t> make_prompt(const Report& report, const Task& task, const Tokenizer& tokenizer,
+                                 const ModelConfig& config) {
+  Task asked = task;  // without the answer, which is what we want to know
+  asked.kind = TaskKind::kGeneration;
+  asked.answer = "-";
+  const std::optional<Example> example = make_example(report, asked);
+  require(example.has_value(), report.source.file, ": must have every field that task ", task.name,
+          " asks for (", task.context, task.question, "), got fewer");
+  const TokenDataset dataset =
+      tokenize_examples({*example}, {report}, tokenizer,
+                        {.max_tokens = static_cast<int32_t>(config.model_max_length)});
+  std::vector<int32_t> prompt = dataset.prefix(0);
+  const TokenExample& one = dataset.examples.front();
+  prompt.insert(prompt.end(), one.branch.begin(), one.branch.begin() + one.answer_row + 1);
+  return prompt;
+}
+
+std::string classify(const Baichuan& model, const Tokenizer& tokenizer, const Task& task,
+                     const std::vector<int32_t>& prompt, double temperature) {
+  LabelQuery query{.prompt = prompt, .labels = {}};
+  for (const auto& [value, answer] : task.labels) query.labels.push_back(tokenizer.encode(answer));
+  const std::vector<double> probabilities =
+      label_probabilities(score_labels(model, {query}).front(), temperature);
+  const auto best = std::max_element(probabilities.begin(), probabilities.end());
+  char probability[32];
+  std::snprintf(probability, sizeof probability, "%.4f", *best);
+  return concat(task.labels[best - probabilities.begin()].second, "\t", probability);
+}
+
+std::string answer(const Baichuan& model, const Tokenizer& tokenizer, const Task& task,
+                   const std::vector<int32_t>& prompt, const GenerateArguments& arguments) {
+  if (task.kind == TaskKind::kClassification) {
+    return classify(model, tokenizer, task, prompt, arguments.label_temperature);
+  }
+  return tokenizer.decode(generate(model, {prompt}, arguments.options).front().ids);
+}
+
+void generate_answer(const GenerateArguments& arguments) {
+  const Task task = find_task(arguments);
+  const ModelConfig config = read_model_config(arguments.model + "/config.json");
+  const Tokenizer tokenizer = Tokenizer::load(arguments.model + "/tokenizer.model");
+  require(tokenizer.size() == config.vocab_size, arguments.model, ": tokenizer.model must have ",
+          config.vocab_size, " pieces as config.json says, got ", tokenizer.size());
+  const std::vector<int32_t> prompt =
+      make_prompt(read_report(arguments.input, task), task, tokenizer, config);
+  const auto model = Baichuan::load(arguments.model, native_type());
+  ParameterStore store;
+  std::unique_ptr<Adapter> adapter;
+  if (!arguments.adapter.empty()) adapter = load_adapter(*model, arguments.adapter, store);
+  std::cout << answer(*model, tokenizer, task, prompt, arguments) << "\n";
+}
+
+void add_sampling(CLI::App& verb, GenerationOptions& options) {
+  verb.add_option("--max-new-tokens", options.max_new_tokens, "longest answer in tokens")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  verb.add_option("--temperature", options.sampling.temperature, "of sampling; 0 = greedy")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  verb.add_option("--top-k", options.sampling.top_k, "sample among the k likeliest; 0 = all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  verb.add_option("--top-p", options.sampling.top_p,
+                  "sample among the likeliest of this probability; 1 = all")
+      ->check(CLI::Range(1e-6, 1.0))
+      ->capture_default_str();
+  verb.add_option("--repetition-penalty", options.sampling.repetition_penalty,
+                  "divides logits of tokens seen; 1 = off")
+      ->check(CLI::Range(0.01, 10.0))
+      ->capture_default_str();
+  verb.add_option("--seed", options.sampling.seed, "of sampling")->capture_default_str();
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app) {
+  CLI::App* verb = app.add_subcommand("generate", "answer one task about one report");
+  verb->footer(
+      "The report is plain text, or a JSON object with fields such as findings, impression,\n"
+      "modality. A classification prints its label, a tab and the label's probability; anything\n"
+      "else prints the answer. Tasks: positive, disease, summary, expansion, or a recipe's own.");
+  auto arguments = std::make_shared<GenerateArguments>();
+  verb->add_option("--model", arguments->model, "folder of the base in Hugging Face layout")
+      ->required();
+  verb->add_option("--adapter", arguments->adapter, "folder of an adapter in PEFT's layout");
+  verb->add_option("--task", arguments->task, "name of the task")->required();
+  verb->add_option("--recipe", arguments->recipe, "take the tasks from this recipe");
+  verb->add_option("--input", arguments->input, "file with the report; - = standard input")
+      ->capture_default_str();
+  verb->add_option("--label-temperature", arguments->label_temperature,
+                   "calibrates probabilities of labels; fitted by radgpt evaluate")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  add_sampling(*verb, arguments->options);
+  verb->callback([arguments] { generate_answer(*arguments); });
+}
+
+}  // namespace radgpt

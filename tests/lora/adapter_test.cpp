@@ -1,0 +1,216 @@
+#include "libradgpt/lora/adapter.h"
+
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "libradgpt/base/error.h"
+#include "libradgpt/ops/head_cross_entropy.h"
+#include "tests/base/temporary_folder.h"
+#include "tests/catch.h"
+#include "tests/model/reference_model.h"
+#include "tests/model/small_packs.h"
+
+namespace radgpt {
+
+namespace {
+
+const Tokens kReport = {195, 17, 42, 105, 3, 66, 17, 99};
+const Tokens kQuestion = {5, 31, 12, 196, 77, 201};
+const Tokens kTargets = {31, 12, 196, 77, 201, 2};
+
+struct Adapted {
+  std::unique_ptr<Baichuan> model;
+  ReferenceModel reference;
+  ParameterStore store;
+  std::unique_ptr<Adapter> adapter;
+
+  explicit Adapted(const LoraOptions& options, at::ScalarType type = at::kFloat,
+                   PositionKind position = PositionKind::kAlibi, uint64_t seed = 1) {
+    const TemporaryFolder folder;
+    const ModelConfig config = small_config(position);
+    reference = {config, random_weights(config), {}};
+    write_model_folder(folder.path(), config, reference.weights);
+    model = Baichuan::load(folder.path(), type);
+    adapter = std::make_unique<Adapter>(*model, options, store);
+    store.allocate();
+    adapter->attach(seed);
+  }
+
+  // B away from zero, and the same pairs in the reference as leaves.
+  void fill() {
+    at::manual_seed(11);
+    for (size_t i = 0; i < store.size(); ++i) {
+      std::string name = store.spec(i).name.substr(std::string("base_model.model.").size());
+      const size_t end = name.find(".lora_");
+      const bool is_a = name[end + 6] == 'A';
+      if (!is_a) store.master(i).detach().normal_(0, 0.3);
+      ReferencePair& pair = reference.pairs[name.substr(0, end)];
+      (is_a ? pair.a : pair.b) =
+          store.master(i).detach().to(at::kDouble).clone().set_requires_grad(true);
+      const double rank = static_cast<double>(adapter->options().rank);
+      pair.scale = adapter->options().alpha / (adapter->options().rslora ? std::sqrt(rank) : rank);
+    }
+    store.publish();
+  }
+
+  at::Tensor hidden() const { return model->forward(single_pack(kReport), {}); }
+};
+
+LoraOptions all_targets(int64_t rank) {
+  return {.rank = rank, .alpha = 3.0 * static_cast<double>(rank), .dropout = 0, .targets = {"all"}};
+}
+
+}  // namespace
+
+TEST_CASE("Adapter: a fresh one changes nothing") {
+  const Adapted fresh(all_targets(4));
+  CHECK(relative_error(fresh.hidden(), fresh.reference.hidden(kReport)) < 1e-5);
+}
+
+TEST_CASE("Adapter: computes W + scale B A on every target, for both kinds") {
+  const auto position = GENERATE(PositionKind::kRope, PositionKind::kAlibi);
+  LoraOptions options = all_targets(GENERATE(1, 4, 40));
+  options.rslora = GENERATE(false, true);
+  Adapted adapted(options, at::kDouble, position);
+  adapted.fill();
+  REQUIRE(adapted.reference.pairs.size() == 10);
+  CHECK(relative_error(adapted.hidden(), adapted.reference.hidden(kReport)) < 1e-9);
+}
+
+TEST_CASE("Adapter: any subset of the targets") {
+  const auto target =
+      GENERATE(as<std::string>{}, "W_pack", "o_proj", "gate_proj", "up_proj", "down_proj");
+  Adapted adapted({.rank = 3, .alpha = 6, .dropout = 0, .targets = {target}}, at::kDouble);
+  adapted.fill();
+  REQUIRE(adapted.store.size() == 4);
+  CHECK(relative_error(adapted.hidden(), adapted.reference.hidden(kReport)) < 1e-9);
+}
+
+TEST_CASE("Adapter: gradients through a shared prefix are those of the separate examples") {
+  const auto position = GENERATE(PositionKind::kRope, PositionKind::kAlibi);
+  Adapted adapted(all_targets(4), at::kFloat, position);
+  adapted.fill();
+  Pack pack;
+  const Segment report = add_segment(pack, kReport);
+  const Tokens other = {5, 8, 196, 140};
+  const Tokens other_targets = {8, 196, 140, 2};
+  const Segment first = add_segment(pack, kQuestion, report);
+  const Segment second = add_segment(pack, other, report);
+  set_targets(pack, first.begin, kTargets);
+  set_targets(pack, second.begin, other_targets);
+
+  at::Tensor expected = at::zeros({}, at::kDouble);
+  for (const auto& [branch, targets] :
+       {std::pair{kQuestion, kTargets}, std::pair{other, other_targets}}) {
+    const auto rows = static_cast<int64_t>(branch.size());
+    const at::Tensor logits =
+        adapted.reference.logits(joined(kReport, branch)).narrow(0, report.length(), rows);
+    expected = expected + at::cross_entropy_loss(logits, at::tensor(targets, at::kLong), {},
+                                                 at::Reduction::Sum);
+  }
+  (expected / 10).backward();
+
+  const at::Tensor rows =
+      adapted.model->forward(pack, {}).index_select(0, at::tensor(pack.target_rows, at::kLong));
+  head_cross_entropy(rows, adapted.model->head(), at::tensor(pack.targets, at::kLong), 10)
+      .backward();
+  for (size_t i = 0; i < adapted.store.size(); ++i) {
+    std::string name = adapted.store.spec(i).name.substr(std::string("base_model.model.").size());
+    INFO(name);
+    const size_t end = name.find(".lora_");
+    const ReferencePair& pair = adapted.reference.pairs.at(name.substr(0, end));
+    const at::Tensor gradient = (name[end + 6] == 'A' ? pair.a : pair.b).grad();
+    CHECK(relative_error(adapted.store.gradient(i), gradient) < 1e-5);
+  }
+}
+
+TEST_CASE("Adapter: off is the base to the bit, on again is the adapter") {
+  Adapted adapted(all_targets(4));
+  const TemporaryFolder folder;
+  adapted.model->save(folder.path());
+  const at::Tensor base =
+      Baichuan::load(folder.path(), at::kFloat)->forward(single_pack(kReport), {});
+  adapted.fill();
+  const at::Tensor on = adapted.hidden();
+  CHECK_FALSE(at::equal(on, base));
+  adapted.adapter->disable();
+  CHECK(at::equal(adapted.hidden(), base));
+  adapted.adapter->enable();
+  CHECK(at::equal(adapted.hidden(), on));
+}
+
+TEST_CASE("Adapter: leaves the model as it was when it goes") {
+  Adapted adapted(all_targets(4));
+  const std::string before = adapted.model->digest();
+  adapted.fill();
+  adapted.adapter.reset();
+  CHECK(adapted.model->digest() == before);
+  CHECK(
+      relative_error(adapted.hidden(),
+                     ReferenceModel{adapted.reference.config, adapted.reference.weights, {}}.hidden(
+                         kReport)) < 1e-5);
+}
+
+TEST_CASE("Adapter: A starts uniform in 1/sqrt(in), whatever else is targeted; B at zero") {
+  const Adapted all(all_targets(8)), one({.rank = 8, .targets = {"up_proj"}});
+  const at::Tensor a = one.store.master(0);
+  const double bound = 1 / std::sqrt(static_cast<double>(a.size(1)));
+  CHECK(a.abs().max().item<double>() <= bound);
+  CHECK(a.abs().max().item<double>() > 0.95 * bound);
+  // Deviation of a uniform number: bound / sqrt(3), known to 1/sqrt(2n); 4 of those.
+  CHECK(
+      a.std().item<double>() ==
+      Approx(bound / std::sqrt(3.0)).epsilon(4 / std::sqrt(2.0 * static_cast<double>(a.numel()))));
+  for (size_t i = 0; i < all.store.size(); ++i) {
+    if (all.store.spec(i).name == one.store.spec(0).name) CHECK(at::equal(all.store.master(i), a));
+    const bool is_b = all.store.spec(i).name.find("lora_B") != std::string::npos;
+    if (is_b) CHECK(all.store.master(i).abs().max().item<double>() == 0);
+  }
+  const Adapted reseeded({.rank = 8, .targets = {"up_proj"}}, at::kFloat, PositionKind::kAlibi, 2);
+  CHECK_FALSE(at::equal(reseeded.store.master(0), a));
+}
+
+TEST_CASE("Adapter: only targeted weights have a border, as wide as their pairs need") {
+  Adapted adapted({.rank = 40, .targets = {"gate_proj", "up_proj", "o_proj"}});
+  CHECK(adapted.model->linear(0, LinearKind::kGateUp).border() == 128);
+  CHECK(adapted.model->linear(0, LinearKind::kAttentionOutput).border() == 64);
+  CHECK(adapted.model->linear(0, LinearKind::kPackedQkv).border() == 0);
+  CHECK(adapted.model->linear(0, LinearKind::kDown).border() == 0);
+}
+
+TEST_CASE("Adapter: merged weights compute the same") {
+  const auto position = GENERATE(PositionKind::kRope, PositionKind::kAlibi);
+  Adapted adapted(all_targets(4), at::kDouble, position);
+  adapted.fill();
+  const at::Tensor before = adapted.hidden();
+  adapted.adapter->merge();
+  CHECK_FALSE(adapted.adapter->enabled());
+  CHECK(relative_error(adapted.hidden(), before) < 1e-6);  // B A is computed in fp32
+  const BorderedWeight& linear = adapted.model->linear(1, LinearKind::kGateUp);
+  CHECK(linear.storage.narrow(1, linear.in_features, linear.border()).abs().max().item<double>() ==
+        0);
+}
+
+TEST_CASE("Adapter: merging in bf16 rounds once") {
+  Adapted adapted({.rank = 4, .alpha = 8, .dropout = 0, .targets = {"W_pack"}}, at::kBFloat16);
+  adapted.fill();
+  const at::Tensor weight = adapted.model->linear(0, LinearKind::kPackedQkv).weight().clone();
+  const at::Tensor exact =
+      weight.to(at::kFloat) + 2 * adapted.store.master(1).mm(adapted.store.master(0));
+  adapted.adapter->merge();
+  CHECK(at::equal(adapted.model->linear(0, LinearKind::kPackedQkv).weight(),
+                  exact.detach().to(at::kBFloat16)));
+}
+
+TEST_CASE("Adapter: refuses targets it does not know and ranks out of range") {
+  const ModelConfig config = small_config(PositionKind::kRope);
+  Baichuan model(config, at::kFloat);
+  ParameterStore store;
+  CHECK_THROWS_AS(Adapter(model, {.targets = {"q_proj"}}, store), Error);
+  CHECK_THROWS_AS(Adapter(model, {.targets = {}}, store), Error);
+  CHECK_THROWS_AS(Adapter(model, {.rank = 0}, store), Error);
+  CHECK_THROWS_AS(Adapter(model, {.rank = 49}, store), Error);
+}
+
+}  // namespace radgpt
