@@ -19,7 +19,7 @@ const Layers kDirect = {
     {"kernels", {}},
     {"data", {"formats"}},
     {"config", {"data", "formats"}},
-    {"eval/metrics", {"formats"}},
+    {"eval/metrics", {"data", "formats"}},
     {"ops", {"kernels"}},
     {"model", {"ops", "formats"}},
     {"lora", {"model", "ops", "formats"}},
