@@ -27,6 +27,7 @@ void add_verbs(CLI::App& app) {
   add_train(app);
   add_evaluate(app);
   add_generate(app);
+  add_simulate(app);
   add_prepare(app);
   add_tokens(app);
   add_merge(app);
