@@ -74,7 +74,7 @@ Tokenizer Tokenizer::load(const std::string& path) {
 }
 
 Tokenizer Tokenizer::from_bytes(std::string model, const std::string& name) {
-  SentencePieceModel parsed = parse_sentencepiece_model(model, name);
+  SentencePieceModel parsed = parse_tokenizer_model(model, name);
   check_layout(parsed, name);
   // sentencepiece looks for user-defined symbols in text, for control symbols never.
   for (Piece& piece : parsed.pieces) {
@@ -82,7 +82,7 @@ Tokenizer Tokenizer::from_bytes(std::string model, const std::string& name) {
   }
   auto result = std::make_unique<Model>();
   const auto status =
-      result->processor.LoadFromSerializedProto(serialize_sentencepiece_model(parsed));
+      result->processor.LoadFromSerializedProto(serialize_tokenizer_model(parsed));
   require(status.ok(), name, ": must be a model that sentencepiece loads, got code ",
           static_cast<int>(status.code()));
   result->bytes = std::move(model);

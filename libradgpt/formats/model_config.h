@@ -30,6 +30,7 @@ struct ModelConfig {
   DataType dtype = DataType::kBF16;  ///< of the stored weights: BF16, F16 or F32
 
   int64_t head_dim() const { return hidden_size / num_attention_heads; }
+  bool operator==(const ModelConfig&) const = default;
 };
 
 /// Throws Error(kInput) "WHERE: KEY: must be …" unless the sizes are within bounds and fit

@@ -166,8 +166,8 @@ void check_pieces(const SentencePieceModel& model, const std::string& file) {
 
 }  // namespace
 
-SentencePieceModel parse_sentencepiece_model(std::string_view bytes, const std::string& file,
-                                             std::optional<int64_t> vocab_size) {
+SentencePieceModel parse_tokenizer_model(std::string_view bytes, const std::string& file,
+                                         std::optional<int64_t> vocab_size) {
   require(!bytes.empty(), file, ": must be a SentencePiece model, got an empty file");
   require(bytes.size() <= kLargestFile, file, ": must have at most ", kLargestFile, " bytes, got ",
           bytes.size());
@@ -188,12 +188,12 @@ SentencePieceModel parse_sentencepiece_model(std::string_view bytes, const std::
   return std::move(draft.model);
 }
 
-SentencePieceModel read_sentencepiece_model(const std::string& path,
-                                            std::optional<int64_t> vocab_size) {
-  return parse_sentencepiece_model(read_file(path, kLargestFile), path, vocab_size);
+SentencePieceModel read_tokenizer_model(const std::string& path,
+                                        std::optional<int64_t> vocab_size) {
+  return parse_tokenizer_model(read_file(path, kLargestFile), path, vocab_size);
 }
 
-std::string serialize_sentencepiece_model(const SentencePieceModel& model) {
+std::string serialize_tokenizer_model(const SentencePieceModel& model) {
   std::string bytes;
   for (const Piece& piece : model.pieces) {
     std::string message;

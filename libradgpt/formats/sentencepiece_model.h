@@ -43,13 +43,13 @@ struct SentencePieceModel {
 /// `vocab_size` if given; each 1 to 512 bytes of UTF-8 without NUL, no two alike; finite scores;
 /// one unknown piece; with byte fallback, one piece per byte value; model type BPE; no character
 /// map; special ids within the vocabulary. Throws Error(kInput) naming the file and the piece's id.
-SentencePieceModel parse_sentencepiece_model(std::string_view bytes, const std::string& file,
-                                             std::optional<int64_t> vocab_size = std::nullopt);
+SentencePieceModel parse_tokenizer_model(std::string_view bytes, const std::string& file,
+                                         std::optional<int64_t> vocab_size = std::nullopt);
 
-SentencePieceModel read_sentencepiece_model(const std::string& path,
-                                            std::optional<int64_t> vocab_size = std::nullopt);
+SentencePieceModel read_tokenizer_model(const std::string& path,
+                                        std::optional<int64_t> vocab_size = std::nullopt);
 
 /// The bytes of a tokenizer.model: the pieces as they are now, then `other_fields`.
-std::string serialize_sentencepiece_model(const SentencePieceModel& model);
+std::string serialize_tokenizer_model(const SentencePieceModel& model);
 
 }  // namespace radgpt
