@@ -29,6 +29,7 @@ enum TrainerField : uint32_t {
   kEndId = 42,
   kPadId = 43,
 };
+constexpr std::array<const char*, 4> kSpecialIds{"unk_id", "bos_id", "eos_id", "pad_id"};
 enum NormalizerField : uint32_t {
   kName = 1,
   kCharacterMap = 2,
@@ -39,8 +40,8 @@ enum NormalizerField : uint32_t {
 /// A model while it is read: what is checked at the end but not kept.
 struct Draft {
   SentencePieceModel model;
-  uint64_t model_type = 1;                          // the proto's default, unigram
-  std::array<int32_t, 4> special_ids{0, 1, 2, -1};  // unknown, begin, end, pad; -1 is none
+  uint64_t model_type = 1;                             // the proto's default, unigram
+  std::array<int32_t, 4> special_ids{-1, -1, -1, -1};  // in the order of kSpecialIds; -1 is none
 };
 
 Piece parse_piece(std::string_view bytes, const std::string& where) {
@@ -180,10 +181,10 @@ SentencePieceModel parse_tokenizer_model(std::string_view bytes, const std::stri
   require(draft.model_type == kModelTypeBpe, file,
           ": trainer_spec.model_type: must be BPE (2), got ", draft.model_type);
   check_pieces(draft.model, file);
-  for (const int32_t id : draft.special_ids) {
-    require(id >= -1 && id < count, file,
-            ": trainer_spec: unk_id, bos_id, eos_id and pad_id must be below ", count, ", got ",
-            id);
+  for (size_t i = 0; i < kSpecialIds.size(); ++i) {
+    const int32_t id = draft.special_ids[i];
+    require(id >= -1 && id < count, file, ": trainer_spec.", kSpecialIds[i],
+            ": must be an id below ", count, ", or -1 for none, got ", id);
   }
   return std::move(draft.model);
 }

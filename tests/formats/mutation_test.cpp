@@ -1,11 +1,14 @@
 // Thousands of damaged files, the same ones in every run: a reader answers with a value or with an
 // Error, never with a crash. Build with AddressSanitizer (preset asan) to see what hides.
 
-#include <fstream>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <string>
 #include <vector>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/base/files.h"
 #include "libradgpt/base/random.h"
 #include "libradgpt/formats/json.h"
 #include "libradgpt/formats/jsonl.h"
@@ -69,6 +72,23 @@ std::string mutate(std::string bytes, uint64_t seed) {
   return bytes;
 }
 
+/// A file in memory that is written over and over.
+class MemoryFile {
+ public:
+  MemoryFile() : descriptor_(memfd_create("radgpt", MFD_CLOEXEC)) {}
+
+  /// Replaces all bytes; gives the path to open.
+  std::string write(const std::string& bytes) const {
+    REQUIRE(ftruncate(descriptor_.get(), 0) == 0);
+    REQUIRE(pwrite(descriptor_.get(), bytes.data(), bytes.size(), 0) ==
+            static_cast<ssize_t>(bytes.size()));
+    return "/proc/self/fd/" + std::to_string(descriptor_.get());
+  }
+
+ private:
+  FileDescriptor descriptor_;
+};
+
 /// Gives `read` many damaged copies of `good`, which it must accept; some must be refused.
 template <typename Read>
 void survive(const std::string& good, int count, const Read& read) {
@@ -94,31 +114,31 @@ TEST_CASE("Mutations: safetensors headers") {
 }
 
 TEST_CASE("Mutations: whole safetensors files") {
-  const TemporaryFolder folder;
+  const MemoryFile memory;
   const std::string good = safetensors_bytes(
       "{" + header_entry("a", "F32", "[2,3]", "[0,24]") + "}", std::string(24, 'x'));
   survive(good, 2'000, [&](const std::string& bytes) {
-    const SafetensorsFile file(folder.write("x", bytes));
+    const SafetensorsFile file(memory.write(bytes));
     file.require_finite();
   });
 }
 
 TEST_CASE("Mutations: JSON, its typed access and the model's config") {
   const TemporaryFolder folder;
-  ModelConfig config;
-  write_model_config(folder.file("good"), config);
+  const MemoryFile memory;
+  write_model_config(folder.file("good"), ModelConfig{});
   survive(folder.read("good"), 4'000,
-          [&](const std::string& bytes) { read_model_config(folder.write("config.json", bytes)); });
+          [&](const std::string& bytes) { read_model_config(memory.write(bytes)); });
   const std::string nested =
       R"({"a":[[1,-2.5e3],{"b":"双肺\u80ba\ud83e\udec1\n"}],"c":null,"d":true})";
   survive(nested, 20'000, [](const std::string& bytes) { parse_json(bytes, {"x"}); });
 }
 
 TEST_CASE("Mutations: JSON lines") {
-  const TemporaryFolder folder;
+  const MemoryFile memory;
   const std::string good = "\xEF\xBB\xBF{\"text\":\"双肺纹理\"}\r\n{\"a\":[1,2]}\n{\"b\":{}}\n\n";
   survive(good, 4'000, [&](const std::string& bytes) {
-    JsonlReader reader(folder.write("x.jsonl", bytes));
+    JsonlReader reader(memory.write(bytes));
     for (JsonLine line; reader.next(line);) REQUIRE(line.value.is_object());
   });
 }
