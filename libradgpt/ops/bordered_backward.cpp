@@ -75,7 +75,7 @@ class RowBackward {
           update(of.block_ * of.padded_),
           gradient(of.block_ * of.padded_),
           factors(of.block_ * of.padded_),
-          ds(of.block_ * of.product_.weight.border()) {}
+          ds(of.block_ * used_border(of.product_.weight)) {}
     std::vector<T> x;         ///< X again
     std::vector<C> masked;    ///< dropout(X)
     std::vector<C> update;    ///< dS A

@@ -1,6 +1,5 @@
 #include "libradgpt/ops/bordered_product.h"
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 
 #include "libradgpt/ops/bordered_rows.h"
@@ -14,6 +13,7 @@ constexpr int64_t kBorderStep = 16;
 }  // namespace
 
 int64_t used_border(const BorderedWeight& weight) {
+  if (weight.pairs.empty()) return 0;
   int64_t used = 0;
   for (const LoraPair& pair : weight.pairs) used = std::max(used, pair.column + pair.rank());
   return std::min(round_up(used, kBorderStep), weight.border());

@@ -91,6 +91,14 @@ using HalfWords = uint16_t __attribute__((vector_size(32)));
   std::memcpy(to, &halves, std::min(count, kLanes<float>) * sizeof(uint16_t));
 }
 
+/// Rounds to the values that T can hold.
+template <typename T>
+[[gnu::always_inline]] inline void round_to(Lanes<Compute<T>>& values) {
+  T rounded[kLanes<Compute<T>>];
+  put(values, kLanes<Compute<T>>, rounded);
+  take(rounded, kLanes<Compute<T>>, values);
+}
+
 /// The sum of the lanes, in a tree.
 template <typename C>
 [[gnu::always_inline]] inline C sum_of(const Lanes<C>& values) {

@@ -40,9 +40,8 @@ template <typename T>
     Lanes<C> values, weights;
     take(row.x + i, left, values);
     take(row.weight + i, left, weights);
-    T rounded[kLanes<C>];
-    put(values * row.inverse_rms, kLanes<C>, rounded);  // the cast before the weight
-    take(rounded, kLanes<C>, values);
+    values *= row.inverse_rms;
+    round_to<T>(values);  // the cast before the weight
     put(values * weights, left, y + i);
   }
 }

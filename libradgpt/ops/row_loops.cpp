@@ -15,12 +15,12 @@ template <typename T>
 
 template <typename T>
 [[gnu::target_clones("avx512f", "avx2", "default")]] void round_row(const Compute<T>* x, int64_t n,
-                                                                    T* y) {
+                                                                    T* y, Compute<T> factor) {
   using C = Compute<T>;
   for (int64_t i = 0; i < n; i += kLanes<C>) {
     Lanes<C> values;
     take(x + i, n - i, values);
-    put(values, n - i, y + i);
+    put(values * factor, n - i, y + i);
   }
 }
 
@@ -63,9 +63,9 @@ template <typename C>
 template void widen_row(const float*, int64_t, float*);
 template void widen_row(const double*, int64_t, double*);
 template void widen_row(const c10::BFloat16*, int64_t, float*);
-template void round_row(const float*, int64_t, float*);
-template void round_row(const double*, int64_t, double*);
-template void round_row(const float*, int64_t, c10::BFloat16*);
+template void round_row(const float*, int64_t, float*, float);
+template void round_row(const double*, int64_t, double*, double);
+template void round_row(const float*, int64_t, c10::BFloat16*, float);
 template void multiply_row(const float*, const float*, int64_t, float*);
 template void multiply_row(const double*, const double*, int64_t, double*);
 template void multiply_row(const c10::BFloat16*, const float*, int64_t, float*);

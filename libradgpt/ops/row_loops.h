@@ -12,9 +12,9 @@ namespace radgpt {
 template <typename T>
 void widen_row(const T* x, int64_t n, Compute<T>* y);
 
-/// y = x, rounded
+/// y = factor * x, rounded
 template <typename T>
-void round_row(const Compute<T>* x, int64_t n, T* y);
+void round_row(const Compute<T>* x, int64_t n, T* y, Compute<T> factor = 1);
 
 /// y = x * factor
 template <typename T>

@@ -29,7 +29,8 @@ struct PositionEncoding {
 ///   q, k, v = thirds of qkv, each head-major; RoPE: q and k rotated in fp32 (rotate-half)
 ///   o_i = sum_j softmax_j(q_i . k_j / sqrt(head_dim) + slope_h (position_j - position_i)) v_j
 ///
-/// with scores, bias and softmax in fp32. One autograd node; keeps qkv, o and the row sums.
+/// with scores, bias and softmax in fp32. One autograd node; keeps qkv and the row sums. Throws
+/// Error unless segments cover the tokens in order and prefixes have no prefix themselves.
 ///
 ///   qkv        [tokens, 3 * hidden]
 ///   positions  [tokens] int64
@@ -39,7 +40,7 @@ at::Tensor segment_attention(const at::Tensor& qkv, const at::Tensor& positions,
                              const PositionEncoding& encoding);
 
 /// Rotated keys and values of one layer for generation: row s belongs to sequence s, of which the
-/// first lengths[s] entries are filled.
+/// first entries are filled.
 struct LayerCache {
   at::Tensor keys;    ///< [sequences, capacity, hidden]
   at::Tensor values;  ///< [sequences, capacity, hidden]
@@ -52,9 +53,10 @@ at::Tensor prefill_attention(const at::Tensor& qkv, const at::Tensor& positions,
                              const PositionEncoding& encoding,
                              const std::vector<int32_t>& sequence_of_segment, LayerCache& cache);
 
-/// One new token per listed sequence: writes its key and value at entry lengths[s] and attends to
-/// entries [0, lengths[s]]. Row i of qkv belongs to sequence sequences[i]; its position is
-/// positions[i]; entries stand at consecutive positions ending there.
+/// One new token per listed sequence, without gradients: row i of qkv belongs to sequence
+/// sequences[i], of which lengths[i] entries are filled. Writes its key and value at entry
+/// lengths[i] and attends to entries [0, lengths[i]]. Its position is positions[i]; entries stand
+/// at consecutive positions ending there.
 at::Tensor cached_attention(const at::Tensor& qkv, const at::Tensor& positions,
                             const std::vector<int32_t>& sequences,
                             const std::vector<int32_t>& lengths, int64_t heads,
