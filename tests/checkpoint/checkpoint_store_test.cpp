@@ -132,7 +132,7 @@ TEST_CASE("Checkpoints: another recipe or data set is refused by name") {
   }
   const CheckpointStore other(folder.path, 2, {{"recipe", "a1"}, {"data", "ff"}});
   CHECK_THROWS_WITH(other.load_newest([](const std::string&) {}),
-                    Catch::Matchers::Contains("the data must be the one of the run"));
+                    Catch::Matchers::ContainsSubstring("the data must be the one of the run"));
 }
 
 TEST_CASE(
@@ -141,7 +141,7 @@ TEST_CASE(
   {
     CheckpointStore store(folder.path, 2, kIdentity);
     CHECK_THROWS_WITH(CheckpointStore(folder.path, 2, kIdentity),
-                      Catch::Matchers::Contains(std::to_string(::getpid())));
+                      Catch::Matchers::ContainsSubstring(std::to_string(::getpid())));
   }
   fs::create_directory(folder.path + "/.unfinished-step-4");
   fs::create_directory(folder.path + "/.removed-step-1");
