@@ -1,17 +1,21 @@
 #!/usr/bin/env bash
-# run.sh BUILD WORK: installs the build into WORK, moves the copy, and builds and runs a program
-# outside the tree against it. The move proves that the copy does not depend on where it was put.
+# run.sh BUILD PROGRAM WORK: installs the build, moves the copy, builds the CMake project PROGRAM
+# against it as a user would, and runs its executables. The move proves that a copy may be put
+# anywhere. Everything happens in the folder WORK.
 set -euo pipefail
-build=$1 work=$2
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build=$1 program=$2 work=$3
 
 rm -rf "$work"
-mkdir -p "$work"
+mkdir -p "$work/run"
 cmake --install "$build" --prefix "$work/first" >"$work/install.log"
 mv "$work/first" "$work/moved"
-cp -r "$here" "$work/source"
-cmake -S "$work/source" -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$work/moved"
+cp -r "$program" "$work/source"
+cmake -S "$work/source" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+  -DCMAKE_PREFIX_PATH="$work/moved" -DCMAKE_RUNTIME_OUTPUT_DIRECTORY="$work/bin"
 cmake --build "$work/build"
-"$work/build/core_user"
-"$work/build/package_user"
-if [ -x "$work/moved/bin/radgpt" ]; then "$work/moved/bin/radgpt" --help >"$work/help.txt"; fi
+cd "$work/run"
+for executable in "$work"/bin/*; do
+  echo "--- $(basename "$executable")"
+  "$executable"
+done
+if [ -x "$work/moved/bin/radgpt" ]; then "$work/moved/bin/radgpt" --help >help.txt; fi

@@ -1,3 +1,4 @@
+#include <c10/util/Logging.h>
 #include <dlfcn.h>
 
 #include <string>
@@ -17,4 +18,10 @@ TEST_CASE("Symbols: FLAGS_minloglevel is libc10's and nobody else's") {
   REQUIRE(dladdr(flag, &place) != 0);
   CHECK(std::string(place.dli_fname).ends_with("libc10.so"));
   CHECK(*static_cast<int*>(flag) >= 0);
+}
+
+// This function holds a mutex that lies where Debian's sentencepiece would write.
+TEST_CASE("Symbols: LibTorch's event handlers answer with sentencepiece in the process") {
+  REQUIRE_FALSE(version().empty());
+  CHECK(c10::GetEventSampledHandler("radgpt.test") != nullptr);
 }

@@ -1,5 +1,0 @@
-#include <iostream>
-
-#include "libradgpt/base/version.h"
-
-int main() { std::cout << "radgpt::core " << radgpt::version() << "\n"; }

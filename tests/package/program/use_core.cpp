@@ -1,0 +1,5 @@
+#include <iostream>
+
+#include "libradgpt/base/version.h"
+
+int main() { std::cout << "libradgpt " << radgpt::version() << "\n"; }
