@@ -112,7 +112,7 @@ Run::Run(const Recipe& recipe, RunObserver& observer)
 void Run::read_inputs() {
   corpus_ = read_corpus(corpus_options(recipe_));
   const double threshold = recipe_.data.near_duplicate;
-  require_no_leaks(corpus_, find_duplicates(corpus_, threshold > 0 ? threshold : 1.0));
+  require_no_leaks(find_duplicates(corpus_, threshold > 0 ? threshold : 1.0));
   Sha256 data;
   for (const SourceCounts& source : corpus_.sources) {
     const std::string digest = to_hex(sha256_of_file(source.path));

@@ -120,8 +120,7 @@ bool Trainer::evaluation_due() const {
   if (parts_.validation.size() == 0) return false;
   if (state_.step == steps_) return true;
   if (recipe_.train.evaluate_every > 0) return state_.step % recipe_.train.evaluate_every == 0;
-  const SamplerState at = sampler_.state();
-  return at.position == 0 || at.position == sampler_.steps_in_epoch(at.epoch);
+  return sampler_.state().position == 0;  // an epoch has just ended
 }
 
 bool Trainer::stopped_early() const {

@@ -1,5 +1,6 @@
 #include <iostream>
 
+#include "libradgpt/base/error.h"
 #include "libradgpt/config/recipe_file.h"
 #include "libradgpt/eval/score_report.h"
 #include "libradgpt/train/evaluation.h"

@@ -1,0 +1,143 @@
+#include "libradgpt/train/evaluation.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "libradgpt/base/error.h"
+#include "libradgpt/base/files.h"
+#include "libradgpt/eval/score_report.h"
+#include "libradgpt/lora/adapter.h"
+#include "libradgpt/record/summary.h"
+#include "libradgpt/train/assembly.h"
+#include "libradgpt/train/options.h"
+
+namespace radgpt {
+
+namespace {
+
+GenerationOptions generation_options(const Recipe& recipe) {
+  const EvaluateRecipe& evaluate = recipe.evaluate;
+  GenerationOptions options;
+  options.max_new_tokens = evaluate.max_new_tokens;
+  options.batch = evaluate.batch;
+  options.sampling = {evaluate.temperature, evaluate.top_k, evaluate.top_p,
+                      evaluate.repetition_penalty, static_cast<uint64_t>(recipe.train.seed)};
+  return options;
+}
+
+/// Everything that is asked, and who is asked.
+class Evaluation {
+ public:
+  Evaluation(const Recipe& recipe, const EvaluationProgress& progress);
+  EvaluationResult run();
+
+ private:
+  EvaluationSet held_out(Split split) const;
+  void ask(const std::string& system, const Baichuan& model);
+  void ask_models();
+  void write(const EvaluationResult& result) const;
+
+  const Recipe& recipe_;
+  const EvaluationProgress& progress_;
+  RunFolder folder_;
+  Corpus corpus_;
+  Tokenizer tokenizer_;
+  EvaluationSet set_;
+  std::vector<SystemAnswers> systems_;
+  std::vector<std::string> models_;
+};
+
+Tokenizer tokenizer_of_run(const Recipe& recipe, const RunFolder& folder, const Corpus& corpus) {
+  if (recipe.train.parameters == ParametersChoice::kFull) {
+    return Tokenizer::load(folder.model() + "/tokenizer.model");
+  }
+  return make_tokenizer(recipe, corpus);
+}
+
+Evaluation::Evaluation(const Recipe& recipe, const EvaluationProgress& progress)
+    : recipe_(recipe),
+      progress_(progress),
+      folder_{recipe.output.folder},
+      corpus_(read_corpus(corpus_options(recipe))),
+      tokenizer_(tokenizer_of_run(recipe, folder_, corpus_)),
+      set_(held_out(recipe.evaluate.split == SplitChoice::kTest ? Split::kTest
+                                                                : Split::kValidation)) {
+  require(!set_.items.empty(), recipe.file,
+          ": evaluate.split: must have reports with the fields of a task, got none");
+}
+
+EvaluationSet Evaluation::held_out(Split split) const {
+  return make_evaluation_set(corpus_.part(split), recipe_.tasks, tokenizer_,
+                             static_cast<int32_t>(recipe_.model.max_length),
+                             recipe_.evaluate.limit);
+}
+
+void Evaluation::ask(const std::string& system, const Baichuan& model) {
+  Temperatures temperatures;
+  if (recipe_.evaluate.calibrate) {
+    progress_("calibrating " + system, 0, 1);
+    temperatures = fit_temperatures(model, held_out(Split::kValidation));
+  }
+  systems_.push_back(answer_with_model(
+      system, model, tokenizer_, set_, temperatures, generation_options(recipe_),
+      [&](int64_t done, int64_t of) { progress_("asking " + system, done, of); }));
+  models_.push_back(system);
+}
+
+void Evaluation::ask_models() {
+  if (recipe_.train.parameters == ParametersChoice::kFull) {
+    ask("model", *Baichuan::load(folder_.model(), model_type(recipe_)));
+    return;
+  }
+  const std::unique_ptr<Baichuan> model = make_model(recipe_, tokenizer_);
+  if (recipe_.evaluate.compare_base) ask("base", *model);
+  ParameterStore store;
+  const std::unique_ptr<Adapter> adapter = load_adapter(*model, folder_.adapter(), store);
+  ask("adapter", *model);
+}
+
+EvaluationResult Evaluation::run() {
+  if (recipe_.evaluate.baselines) {
+    progress_("asking baselines", 0, 1);
+    systems_ = answer_with_baselines(set_, corpus_.part(Split::kTrain));
+  }
+  ask_models();
+  progress_("scoring", 0, 1);
+  const std::optional<WordSegmenter> words = find_word_segmenter(RADGPT_WORD_LISTS, "");
+  ScoringOptions options;
+  options.resamples = static_cast<int>(recipe_.evaluate.bootstrap);
+  options.seed = static_cast<uint64_t>(recipe_.train.seed);
+  options.words = words ? &*words : nullptr;
+  EvaluationResult result{score(set_, systems_, options), models_, set_.left_out,
+                          words.has_value()};
+  write(result);
+  return result;
+}
+
+void Evaluation::write(const EvaluationResult& result) const {
+  write_file_atomically(folder_.predictions(), predictions_as_json_lines(set_, systems_));
+  write_file_atomically(folder_.scores(), scores_as_json(result.groups, recipe_.tasks));
+  std::string markdown =
+      headline_table(result.groups, recipe_.tasks, TableRows::kCentres).as_markdown() + "\n" +
+      headline_table(result.groups, recipe_.tasks, TableRows::kModalities).as_markdown() + "\n" +
+      detail_table(result.groups, recipe_.tasks, models_).as_markdown();
+  if (result.left_out > 0) {
+    markdown += concat("\n", result.left_out, " examples did not fit the model.\n");
+  }
+  write_summary_section(folder_.summary(), "Run " + folder_.path, "Scores", markdown);
+}
+
+}  // namespace
+
+EvaluationResult run_evaluation(const Recipe& recipe, const EvaluationProgress& progress) {
+  const RunFolder folder{recipe.output.folder};
+  const bool full = recipe.train.parameters == ParametersChoice::kFull;
+  const std::string result = full ? folder.model() : folder.adapter();
+  require(std::filesystem::is_directory(result), result,
+          ": must be there before it can be scored; run radgpt train first");
+  set_threads(recipe);
+  return Evaluation(recipe, progress).run();
+}
+
+}  // namespace radgpt

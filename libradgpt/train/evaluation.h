@@ -1,0 +1,29 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "libradgpt/config/recipe.h"
+#include "libradgpt/eval/scores.h"
+
+namespace radgpt {
+
+/// What an evaluation found; the tables of score_report.h are made from it.
+struct EvaluationResult {
+  std::vector<ScoreGroup> groups;
+  std::vector<std::string> models;  ///< names of the systems that are models: base, adapter, model
+  int64_t left_out = 0;             ///< examples too long for the model
+  bool words = false;               ///< the word list was found, so scores of words are there
+};
+
+/// Called with what is being done and how far it is.
+using EvaluationProgress =
+    std::function<void(const std::string& activity, int64_t done, int64_t of)>;
+
+/// Scores what the run of this recipe left in its folder on held-out reports (evaluate.split), side
+/// by side with the base and with baselines, and writes predictions.jsonl, scores.json and the
+/// section Scores of summary.md there. Throws Error(kInput) if the folder has no result.
+EvaluationResult run_evaluation(const Recipe& recipe, const EvaluationProgress& progress);
+
+}  // namespace radgpt
