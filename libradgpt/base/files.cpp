@@ -18,11 +18,24 @@
 namespace radgpt {
 namespace {
 
-constexpr size_t kLargestRead = size_t{1} << 30;  // one call moves at most 2 GiB on Linux
+constexpr size_t kLargestTransfer = size_t{1} << 30;  // one call moves at most 2 GiB on Linux
 
 std::string folder_of(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
+}
+
+/// Repeats a call that a signal cut off.
+template <typename Call>
+auto until_uninterrupted(const Call& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+int open_file(const std::string& path, int flags) {
+  constexpr mode_t kOwnerOnly = 0600;
+  return until_uninterrupted([&] { return open(path.c_str(), flags | O_CLOEXEC, kOwnerOnly); });
 }
 
 [[noreturn]] void refuse_to_open(const std::string& path, int error) {
@@ -66,7 +79,7 @@ int FileDescriptor::release() { return std::exchange(descriptor_, -1); }
 InputFile open_regular_file(const std::string& path) {
   require(path.find('\0') == std::string::npos, "a file name contains a NUL byte");
   // Without O_NONBLOCK, opening a FIFO would wait for a writer.
-  FileDescriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  FileDescriptor descriptor(open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
   if (descriptor.get() < 0) refuse_to_open(path, errno);
   struct stat status {};
   if (fstat(descriptor.get(), &status) != 0) refuse_to_open(path, errno);
@@ -77,9 +90,10 @@ InputFile open_regular_file(const std::string& path) {
 
 void read_exactly(const InputFile& file, uint64_t offset, std::span<char> into) {
   while (!into.empty()) {
-    const ssize_t count = pread(file.descriptor.get(), into.data(),
-                                std::min(into.size(), kLargestRead), static_cast<off_t>(offset));
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count = until_uninterrupted([&] {
+      return pread(file.descriptor.get(), into.data(), std::min(into.size(), kLargestTransfer),
+                   static_cast<off_t>(offset));
+    });
     if (count < 0) {
       fail(ErrorKind::kEnvironment, file.path, ": cannot be read: ", std::strerror(errno));
     }
@@ -91,14 +105,13 @@ void read_exactly(const InputFile& file, uint64_t offset, std::span<char> into) 
 }
 
 size_t read_some(const InputFile& file, std::span<char> into) {
-  while (true) {
-    const ssize_t count =
-        read(file.descriptor.get(), into.data(), std::min(into.size(), kLargestRead));
-    if (count >= 0) return static_cast<size_t>(count);
-    if (errno != EINTR) {
-      fail(ErrorKind::kEnvironment, file.path, ": cannot be read: ", std::strerror(errno));
-    }
+  const ssize_t count = until_uninterrupted([&] {
+    return read(file.descriptor.get(), into.data(), std::min(into.size(), kLargestTransfer));
+  });
+  if (count < 0) {
+    fail(ErrorKind::kEnvironment, file.path, ": cannot be read: ", std::strerror(errno));
   }
+  return static_cast<size_t>(count);
 }
 
 std::string read_file(const std::string& path, uint64_t limit) {
@@ -115,8 +128,8 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   temporary_path_ = (target.parent_path() /
                      concat(".", target.filename().string(), ".tmp-", getpid(), "-", serial++))
                         .string();
-  descriptor_ = FileDescriptor(
-      open(temporary_path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  descriptor_ =
+      FileDescriptor(open_file(temporary_path_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW));
   if (descriptor_.get() < 0) {
     fail(ErrorKind::kEnvironment, path_, ": cannot be created: ", std::strerror(errno));
   }
@@ -128,9 +141,9 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(std::string_view bytes) {
   while (!bytes.empty()) {
-    const ssize_t count =
-        ::write(descriptor_.get(), bytes.data(), std::min(bytes.size(), kLargestRead));
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count = until_uninterrupted([&] {
+      return ::write(descriptor_.get(), bytes.data(), std::min(bytes.size(), kLargestTransfer));
+    });
     if (count < 0) give_up("written");
     bytes.remove_prefix(static_cast<size_t>(count));
   }
@@ -138,9 +151,11 @@ void AtomicFile::write(std::string_view bytes) {
 
 void AtomicFile::commit() {
   // A failed fsync is not tried again: Linux then counts the lost pages as clean (Rebello et al.,
-  // "Can applications recover from fsync failures?", USENIX ATC 2020).
-  if (fsync(descriptor_.get()) != 0) give_up("made durable");
-  if (close(descriptor_.release()) != 0) give_up("closed");
+  // "Can applications recover from fsync failures?", USENIX ATC 2020). An interrupted one is.
+  const int descriptor = descriptor_.get();
+  if (until_uninterrupted([&] { return fsync(descriptor); }) != 0) give_up("made durable");
+  // An interrupted close has closed all the same.
+  if (close(descriptor_.release()) != 0 && errno != EINTR) give_up("closed");
   if (rename(temporary_path_.c_str(), path_.c_str()) != 0) give_up("put in place");
   temporary_path_.clear();
   sync_folder(folder_of(path_));
@@ -161,8 +176,8 @@ void write_file_atomically(const std::string& path, std::string_view bytes) {
 }
 
 void sync_folder(const std::string& path) {
-  const FileDescriptor folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder.get() < 0 || fsync(folder.get()) != 0) {
+  const FileDescriptor folder(open_file(path, O_RDONLY | O_DIRECTORY));
+  if (folder.get() < 0 || until_uninterrupted([&] { return fsync(folder.get()); }) != 0) {
     fail(ErrorKind::kEnvironment, path, ": cannot be made durable: ", std::strerror(errno));
   }
 }
