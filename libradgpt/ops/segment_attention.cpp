@@ -104,10 +104,10 @@ void check_attention(const at::Tensor& qkv, const at::Tensor& positions, int64_t
   const int64_t head_dim = qkv.size(1) / (3 * heads);
   if (encoding.cosines.defined() && qkv.size(0) > 0) {
     const int64_t first = positions.min().item<int64_t>(), last = positions.max().item<int64_t>();
-    require(2 * encoding.cosines.size(1) == head_dim && first >= 0 &&
-                last < encoding.cosines.size(0),
-            "attention: RoPE table of ", encoding.cosines.sizes(), " does not reach head_dim ",
-            head_dim, ", positions ", first, " to ", last);
+    require(
+        2 * encoding.cosines.size(1) == head_dim && first >= 0 && last < encoding.cosines.size(0),
+        "attention: RoPE table of ", encoding.cosines.sizes(), " does not reach head_dim ",
+        head_dim, ", positions ", first, " to ", last);
   }
   require(!encoding.slopes.defined() || encoding.slopes.size(0) == heads,
           "attention: ALiBi slopes must be [", heads, "], got ",
