@@ -1,4 +1,4 @@
-#include <chrono>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -276,17 +276,23 @@ TEST_CASE("Recipe faults: a long value is shortened and shows no control charact
   CHECK(message.find("got the text \"a " + std::string(38, 'x') + "…\"") != std::string::npos);
 }
 
+/// Seconds of processor time that `refusal` takes, which the machine's load does not change.
+double seconds_to_refuse(const std::string& text) {
+  const std::clock_t start = std::clock();
+  const std::string message = refusal(text);
+  CHECK(message.find(" fault(s)\n") != std::string::npos);
+  CHECK(message.find(" more") != std::string::npos);
+  CHECK(message.size() < 10000);
+  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+}
+
 TEST_CASE("Recipe faults: a megabyte of faults is refused within two seconds") {
-  const auto start = std::chrono::steady_clock::now();
   std::string keys = kSound;
   for (int i = 0; keys.size() < 1000000; ++i) keys += "rnak" + std::to_string(i) + ": 1\n";
-  const std::string message = refusal(keys);
-  CHECK(message.size() < 10000);
-  CHECK(message.find("more") != std::string::npos);
+  CHECK(seconds_to_refuse(keys) < 2);
   std::string tasks = kSound + "tasks:\n";
   while (tasks.size() < 1000000) tasks += "- {name: a}\n";
-  CHECK(refusal(tasks).find("fault(s)") != std::string::npos);
-  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(4));
+  CHECK(seconds_to_refuse(tasks) < 2);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "libradgpt/formats/yaml.h"
 
-#include <chrono>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -138,14 +138,14 @@ TEST_CASE("Yaml: sixteen levels are read, seventeen are not") {
 }
 
 TEST_CASE("Yaml: bombs are refused within two seconds") {
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // the load of the machine does not count
   CHECK(refusal(repeated("[", 1000)).find("must not be nested deeper") != std::string::npos);
   for (const char* part : {"[", "{", "{a: ", "- ", "? ", "\"", "&a ", "!", "|\n"}) {
     INFO(part);
     CHECK(refusal(repeated(part, 100000)) != "accepted");
   }
   CHECK(refusal(std::string(2 << 20, 'a')) == "r.yaml: must be at most 1048576 bytes, got 2097152");
-  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(2));
+  CHECK(std::clock() - start < 2 * CLOCKS_PER_SEC);
 }
 
 TEST_CASE("Yaml: a missing file and a folder are named") {

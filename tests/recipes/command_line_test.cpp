@@ -1,7 +1,6 @@
 #include <stdlib.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -32,7 +31,6 @@ class RecipeFile {
 /// One line that begins with "error: ", nothing on stdout, within two seconds.
 void check_refusal(const std::vector<std::string>& arguments, int exit_code,
                    const std::string& message) {
-  const auto start = std::chrono::steady_clock::now();
   const ProcessResult result = run_radgpt(arguments);
   INFO(result.errors);
   CHECK(result.exit_code == exit_code);
@@ -40,7 +38,7 @@ void check_refusal(const std::vector<std::string>& arguments, int exit_code,
   CHECK(result.errors.starts_with("error: "));
   CHECK(std::count(result.errors.begin(), result.errors.end(), '\n') == 1);
   CHECK(result.errors.find(message) != std::string::npos);
-  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(2));
+  CHECK(result.seconds < 2);
 }
 
 struct Case {

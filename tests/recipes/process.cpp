@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +17,10 @@ namespace {
 std::string text_of(const std::filesystem::path& path) {
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+double seconds_of(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
 }
 
 /// In the child: stdout and stderr into files, then the executable. Never returns.
@@ -44,9 +49,11 @@ ProcessResult run_radgpt(const std::vector<std::string>& arguments) {
   if (child < 0) throw std::runtime_error("no new process");
   if (child == 0) become_radgpt(arguments, folder);
   int status = 0;
-  waitpid(child, &status, 0);
+  rusage usage = {};
+  wait4(child, &status, 0, &usage);
   ProcessResult result;
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  result.seconds = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
   result.output = text_of(folder / "output");
   result.errors = text_of(folder / "errors");
   std::filesystem::remove_all(folder);
