@@ -80,7 +80,7 @@ void plan(const Recipe& recipe) {
 
 void add_plan(CLI::App& app) {
   CLI::App* verb = app.add_subcommand(
-      "plan", "Memory table and number of steps, by arithmetic, before any model is loaded");
+      "plan", "print memory and number of steps, by arithmetic, before any model is loaded");
   verb->footer("Reads and tokenises the reports, and of the base only config.json.");
   const auto arguments = add_recipe_arguments(*verb);
   verb->callback([arguments] { plan(arguments->read()); });

@@ -81,21 +81,22 @@ void check_recipes(const std::vector<std::string>& files) {
 }  // namespace
 
 void add_recipes(CLI::App& app) {
-  CLI::App* verb = app.add_subcommand("recipes", "Lists, shows and checks recipes");
+  CLI::App* verb = app.add_subcommand("recipes", "list, show and check recipes");
   verb->require_subcommand(1);
-  verb->add_subcommand("list", "The shipped recipes and what each is for")->callback(list_recipes);
+  verb->add_subcommand("list", "list the shipped recipes and what each is for")
+      ->callback(list_recipes);
 
-  CLI::App* show = verb->add_subcommand("show", "Prints a shipped recipe");
+  CLI::App* show = verb->add_subcommand("show", "print a shipped recipe");
   auto name = std::make_shared<std::string>();
   show->add_option("NAME", *name, "as `radgpt recipes list` gives it, without .yaml")->required();
   show->callback([name] { show_recipe(*name); });
 
-  CLI::App* check = verb->add_subcommand("check", "Checks recipes: every fault, with its place");
+  CLI::App* check = verb->add_subcommand("check", "check recipes: every fault, with its place");
   auto files = std::make_shared<std::vector<std::string>>();
   check->add_option("FILE", *files, "recipes")->required();
   check->callback([files] { check_recipes(*files); });
 
-  verb->add_subcommand("table", "Prints all fields as Markdown, as in recipes/README.md")
+  verb->add_subcommand("table", "print all fields as Markdown, as in recipes/README.md")
       ->callback([] { std::cout << recipe_table(); });
 }
 
