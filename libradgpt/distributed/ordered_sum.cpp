@@ -9,13 +9,13 @@ namespace radgpt {
 void OrderedSum::add(const at::Tensor& values) {
   // Adding one to a binary counter: a carry is the addition of two complete subtrees.
   size_t level = 0;
-  const at::Tensor* carry = &values;
+  at::Tensor carry = values;
   while ((count_ >> level) & 1) {
-    carry = &levels_[level].add_(*carry);
+    carry = levels_[level].add_(carry);
     ++level;
   }
   if (level == levels_.size()) levels_.push_back(at::empty_like(values));
-  levels_[level].copy_(*carry);
+  levels_[level].copy_(carry);
   ++count_;
 }
 

@@ -1,0 +1,258 @@
+#include "libradgpt/train/trainer.h"
+
+#include <torch/torch.h>
+
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "libradgpt/base/error.h"
+#include "libradgpt/base/hash.h"
+#include "libradgpt/base/random.h"
+#include "libradgpt/config/recipe_file.h"
+#include "libradgpt/lora/adapter.h"
+#include "libradgpt/train/options.h"
+#include "tests/base/temporary_folder.h"
+#include "tests/catch.h"
+
+namespace radgpt {
+namespace {
+
+constexpr int32_t kVocabulary = 300;
+
+ModelConfig tiny_config() {
+  ModelConfig config;
+  config.vocab_size = kVocabulary;
+  config.hidden_size = 32;
+  config.intermediate_size = 48;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 2;
+  return config;
+}
+
+/// Reports of five ids with two questions each; the answer repeats the first two ids of the report.
+TokenDataset tiny_dataset(int reports) {
+  TokenDataset dataset;
+  Random random(5, RandomStream::kSimulation);
+  for (int report = 0; report < reports; ++report) {
+    TokenGroup group;
+    group.begin = dataset.size();
+    group.prefix = {kUserId};
+    for (int i = 0; i < 5; ++i) {
+      group.prefix.push_back(static_cast<int32_t>(200 + random.next_below(90)));
+    }
+    for (int32_t question = 0; question < 2; ++question) {
+      TokenExample example;
+      example.group = static_cast<int32_t>(dataset.groups.size());
+      example.report = report;
+      example.branch = {kNewlineId, 100 + question, kAssistantId, group.prefix[1]};
+      example.targets = {kNoTarget, kNoTarget, group.prefix[1], group.prefix[2]};
+      example.answer_row = 2;
+      dataset.examples.push_back(example);
+    }
+    group.end = dataset.size();
+    dataset.groups.push_back(group);
+  }
+  return dataset;
+}
+
+Recipe tiny_recipe(const std::vector<std::string>& overrides) {
+  const std::string text =
+      "model: {path: unused, max_length: 32}\n"
+      "data: {sources: [{reports: [unused.jsonl]}]}\n"
+      "lora: {rank: 4, alpha: 8, dropout: 0.1, targets: [all]}\n"
+      "optim: {learning_rate: 0.01}\n"
+      "train: {epochs: 3, pack_tokens: 64, packs_per_step: 3, seed: 11}\n"
+      "output: {folder: unused}\n";
+  return parse_recipe(text, "tiny.yaml", overrides);
+}
+
+class Listener : public RunObserver {
+ public:
+  void on_step(const StepRecord& record) override {
+    losses.push_back(record.loss);
+    if (stop != nullptr && record.step == stop_at) *stop = true;
+  }
+  void on_evaluation(const EvaluationRecord& record) override { evaluations.push_back(record); }
+  void on_note(const std::string&) override {}
+
+  std::vector<double> losses;
+  std::vector<EvaluationRecord> evaluations;
+  std::atomic<bool>* stop = nullptr;
+  int64_t stop_at = 0;
+};
+
+/// A model, its adapter and a trainer on a checkpoint folder.
+struct TinyRun {
+  TinyRun(const std::string& folder, const std::vector<std::string>& overrides = {})
+      : recipe(tiny_recipe(overrides)),
+        training(tiny_dataset(40)),
+        validation(tiny_dataset(8)),
+        model(tiny_config(), at::kFloat),
+        checkpoints(folder, 2, {{"recipe", "x"}}) {
+    model.initialise(3);
+    adapter = std::make_unique<Adapter>(model, lora_options(recipe), store);
+    store.allocate();
+    adapter->attach(7);
+    head = make_head("causal_lm", {model});
+    trainer = std::make_unique<Trainer>(TrainerParts{model, *head, store, training, validation},
+                                        recipe, checkpoints, stop);
+  }
+
+  std::string digest() const {
+    const at::Tensor flat = store.flat();
+    return to_hex(sha256({static_cast<const char*>(flat.const_data_ptr()), flat.nbytes()}));
+  }
+
+  Recipe recipe;
+  TokenDataset training;
+  TokenDataset validation;
+  Baichuan model;
+  ParameterStore store;
+  std::unique_ptr<Adapter> adapter;
+  std::unique_ptr<Head> head;
+  CheckpointStore checkpoints;
+  std::atomic<bool> stop{false};
+  Listener listener;
+  std::unique_ptr<Trainer> trainer;
+};
+
+TEST_CASE("Trainer: the loss falls and validation is seen at every epoch's end") {
+  const TemporaryFolder folder;
+  TinyRun run(folder.path(), {"train.epochs=12"});
+  CHECK(run.trainer->run(run.listener) == TrainingEnd::kFinished);
+  CHECK(run.listener.losses.size() == static_cast<size_t>(run.trainer->steps()));
+  CHECK(run.listener.losses.front() > 4.0);
+  CHECK(run.listener.losses.back() < 0.8 * run.listener.losses.front());
+  CHECK(run.listener.evaluations.size() == 12);
+}
+
+TEST_CASE("Trainer: a run stopped at any step and resumed ends with the bits of an unbroken one") {
+  const TemporaryFolder whole_folder;
+  TinyRun whole(whole_folder.path());
+  whole.trainer->run(whole.listener);
+  const int64_t steps = whole.trainer->steps();
+  REQUIRE(steps > 6);
+  for (const int64_t stop_at : {int64_t{1}, steps / 2, steps - 1}) {
+    const TemporaryFolder folder;
+    std::vector<double> losses;
+    {
+      TinyRun first(folder.path());
+      first.listener.stop = &first.stop;
+      first.listener.stop_at = stop_at;
+      CHECK(first.trainer->run(first.listener) == TrainingEnd::kInterrupted);
+      losses = first.listener.losses;
+    }
+    TinyRun second(folder.path());
+    CHECK(second.trainer->resume(second.listener) == stop_at);
+    CHECK(second.trainer->run(second.listener) == TrainingEnd::kFinished);
+    losses.insert(losses.end(), second.listener.losses.begin(), second.listener.losses.end());
+    CHECK(losses == whole.listener.losses);
+    CHECK(second.digest() == whole.digest());
+  }
+}
+
+TEST_CASE("Trainer: one thread and two give the same adapter, dropout included") {
+  std::string digests[2];
+  for (const int threads : {1, 2}) {
+    at::set_num_threads(threads);
+    const TemporaryFolder folder;
+    TinyRun run(folder.path());
+    run.trainer->run(run.listener);
+    digests[threads - 1] = run.digest();
+  }
+  CHECK(digests[0] == digests[1]);
+}
+
+TEST_CASE("Trainer: shared prefixes and separate examples give the same losses without dropout") {
+  std::vector<double> losses[2];
+  int which = 0;
+  for (const char* sharing : {"train.sharing=shared", "train.sharing=packed"}) {
+    const TemporaryFolder folder;
+    // One step an epoch, so that both see the same global batches; fp32 sums differ in their order.
+    TinyRun run(folder.path(), {sharing, "lora.dropout=0", "train.packs_per_step=1000"});
+    run.trainer->run(run.listener);
+    losses[which++] = run.listener.losses;
+  }
+  REQUIRE(losses[0].size() == 3);
+  for (size_t step = 0; step < 3; ++step)
+    CHECK(losses[0][step] == Approx(losses[1][step]).epsilon(1e-5));
+}
+
+TEST_CASE("Trainer: accumulation over many packs equals one large pack") {
+  std::vector<double> losses[2];
+  int which = 0;
+  for (const char* tokens : {"train.pack_tokens=64", "train.pack_tokens=4000"}) {
+    const TemporaryFolder folder;
+    TinyRun run(folder.path(), {tokens, "lora.dropout=0", "train.packs_per_step=1000"});
+    run.trainer->run(run.listener);
+    losses[which++] = run.listener.losses;
+  }
+  for (size_t step = 0; step < 3; ++step)
+    CHECK(losses[0][step] == Approx(losses[1][step]).epsilon(1e-5));
+}
+
+TEST_CASE("Trainer: early stopping ends the run and gives back the best state") {
+  const TemporaryFolder folder;
+  TinyRun run(folder.path(), {"train.epochs=40", "train.early_stop=2", "train.evaluate_every=2",
+                              "optim.learning_rate=0.3", "optim.schedule=constant"});
+  CHECK(run.trainer->run(run.listener) == TrainingEnd::kStoppedEarly);
+  CHECK(run.trainer->step() < run.trainer->steps());
+  double best = std::numeric_limits<double>::infinity();
+  for (const EvaluationRecord& record : run.listener.evaluations)
+    best = std::min(best, record.loss);
+  const at::NoGradGuard no_grad;
+  double loss = 0.0;
+  int64_t terms = 0;
+  for (const Pack& pack : pack_epoch(run.validation, packing_options(run.recipe), 0)) {
+    loss += run.head->forward(run.model.forward(pack, {}), pack, 1.0).loss_sum;
+    terms += run.head->terms(pack);
+  }
+  CHECK(loss / static_cast<double>(terms) == Approx(best).epsilon(1e-6));
+}
+
+/// A head whose loss is not a number from some step on.
+class BrokenHead : public Head {
+ public:
+  BrokenHead(const Head& inner, int good_calls) : inner_(inner), good_calls_(good_calls) {}
+  int64_t terms(const Pack& pack) const override { return inner_.terms(pack); }
+  HeadOutput forward(const at::Tensor& hidden, const Pack& pack, double divisor) const override {
+    HeadOutput output = inner_.forward(hidden, pack, divisor);
+    if (calls_++ >= good_calls_) {
+      output.loss = output.loss * std::numeric_limits<double>::quiet_NaN();
+      output.loss_sum = std::numeric_limits<double>::quiet_NaN();
+    }
+    return output;
+  }
+
+ private:
+  const Head& inner_;
+  int good_calls_;
+  mutable int calls_ = 0;
+};
+
+TEST_CASE("Trainer: steps that are not finite change nothing and end the run after five in a row") {
+  const TemporaryFolder folder;
+  TinyRun run(folder.path(), {"train.packs_per_step=1"});
+  BrokenHead head(*run.head, 2);
+  Trainer trainer({run.model, head, run.store, run.training, run.validation}, run.recipe,
+                  run.checkpoints, run.stop);
+  std::string message;
+  int exit_code = 0;
+  try {
+    trainer.run(run.listener);
+  } catch (const Error& error) {
+    message = error.what();
+    exit_code = error.exit_code();
+  }
+  CHECK(exit_code == 6);
+  CHECK(message.find("5 steps in a row") != std::string::npos);
+  CHECK(run.listener.losses.size() == 7);
+  CHECK(run.store.flat().isfinite().all().item<bool>());
+}
+
+}  // namespace
+}  // namespace radgpt
