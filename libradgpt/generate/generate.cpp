@@ -118,8 +118,8 @@ void Generator::admit() {
   for (const int32_t prompt : prompts.prompt_of_segment) {
     slot_of_segment.push_back(prompt < 0 ? -1 : sequences[prompt].slot);
   }
-  const at::Tensor hidden = model_.prefill(prompts.pack, slot_of_segment, cache_);
-  extend(std::move(sequences), hidden.index_select(0, at::tensor(prompts.last_rows, at::kLong)));
+  extend(std::move(sequences),
+         model_.prefill(prompts.pack, prompts.last_rows, slot_of_segment, cache_));
 }
 
 void Generator::step() {

@@ -11,7 +11,7 @@ namespace radgpt {
 
 struct GenerationOptions {
   int64_t max_new_tokens = 256;
-  SamplingOptions sampling;
+  SamplingOptions sampling = {};
   /// End of text and the two roles of the chat format: any of them ends an answer.
   std::vector<int32_t> stop_ids = {2, 195, 196};
   /// Sequences computed at a time; bounds the memory of the cache.

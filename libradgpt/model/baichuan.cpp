@@ -42,11 +42,6 @@ void check_tokens(const std::vector<int64_t>& tokens, int64_t vocabulary) {
           outside == tokens.end() ? 0 : *outside);
 }
 
-// The two halves of a layer that do not look at other tokens.
-at::Tensor attention_input(const at::Tensor& x, const BaichuanLayer& layer, const DropoutKey& key) {
-  return rms_norm_lora_linear(x, layer.attention_norm, layer.packed_qkv, key);
-}
-
 at::Tensor rest_of_layer(at::Tensor x, const at::Tensor& attention, const BaichuanLayer& layer,
                          const DropoutKey& key) {
   x = x + lora_linear(attention, layer.attention_output, key);
@@ -94,37 +89,58 @@ Baichuan::Baichuan(const ModelConfig& config, at::ScalarType type) : config_(con
                   : PositionEncoding::alibi(config.num_attention_heads);
 }
 
-at::Tensor Baichuan::embed(const Pack& pack) const {
-  check_tokens(pack.tokens, config_.vocab_size);
-  const at::Tensor tokens = index_tensor(pack.tokens);
-  if (embedding_master_.defined()) return at::embedding(embedding_master_, tokens).to(type_);
-  return embedding_.index_select(0, tokens);
+at::Tensor Baichuan::embed(const std::vector<int64_t>& tokens) const {
+  check_tokens(tokens, config_.vocab_size);
+  const at::Tensor ids = index_tensor(tokens);
+  if (embedding_master_.defined()) return at::embedding(embedding_master_, ids).to(type_);
+  return embedding_.index_select(0, ids);
+}
+
+// attention(i, qkv) mixes the tokens in layer i. What follows the last one is done for `rows` alone
+// (undefined: all), for nobody reads the others.
+template <typename Attention>
+at::Tensor Baichuan::run_layers(at::Tensor x, const DropoutKey& key, const at::Tensor& rows,
+                                Attention attention) const {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const BaichuanLayer& layer = layers_[i];
+    at::Tensor mixed =
+        attention(i, rms_norm_lora_linear(x, layer.attention_norm, layer.packed_qkv, key));
+    if (rows.defined() && i + 1 == layers_.size()) {
+      mixed = mixed.index_select(0, rows);
+      x = x.index_select(0, rows);
+    }
+    x = rest_of_layer(x, mixed, layer, key);
+  }
+  return rms_norm(x, final_norm_);
 }
 
 at::Tensor Baichuan::forward(const Pack& pack, const DropoutKey& key) const {
-  const at::Tensor positions = index_tensor(pack.positions);
-  at::Tensor x = embed(pack);
-  for (const BaichuanLayer& layer : layers_) {
-    const at::Tensor attention =
-        segment_attention(attention_input(x, layer, key), positions, pack.segments,
-                          config_.num_attention_heads, encoding_);
-    x = rest_of_layer(x, attention, layer, key);
-  }
-  return rms_norm(x, final_norm_);
+  return forward_rows(pack, key, {});
 }
 
-at::Tensor Baichuan::prefill(const Pack& pack, const std::vector<int32_t>& sequence_of_segment,
+at::Tensor Baichuan::forward(const Pack& pack, const DropoutKey& key,
+                             const std::vector<int64_t>& rows) const {
+  return forward_rows(pack, key, index_tensor(rows));
+}
+
+at::Tensor Baichuan::forward_rows(const Pack& pack, const DropoutKey& key,
+                                  const at::Tensor& rows) const {
+  const at::Tensor positions = index_tensor(pack.positions);
+  return run_layers(embed(pack.tokens), key, rows, [&](size_t, const at::Tensor& qkv) {
+    return segment_attention(qkv, positions, pack.segments, config_.num_attention_heads, encoding_);
+  });
+}
+
+at::Tensor Baichuan::prefill(const Pack& pack, const std::vector<int64_t>& rows,
+                             const std::vector<int32_t>& sequence_of_segment,
                              std::vector<LayerCache>& cache) const {
   const at::NoGradGuard no_grad;
   const at::Tensor positions = index_tensor(pack.positions);
-  at::Tensor x = embed(pack);
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    const at::Tensor attention =
-        prefill_attention(attention_input(x, layers_[i], {}), positions, pack.segments,
-                          config_.num_attention_heads, encoding_, sequence_of_segment, cache.at(i));
-    x = rest_of_layer(x, attention, layers_[i], {});
-  }
-  return rms_norm(x, final_norm_);
+  return run_layers(
+      embed(pack.tokens), {}, index_tensor(rows), [&](size_t layer, const at::Tensor& qkv) {
+        return prefill_attention(qkv, positions, pack.segments, config_.num_attention_heads,
+                                 encoding_, sequence_of_segment, cache.at(layer));
+      });
 }
 
 at::Tensor Baichuan::decode(const std::vector<int64_t>& tokens,
@@ -132,16 +148,11 @@ at::Tensor Baichuan::decode(const std::vector<int64_t>& tokens,
                             const std::vector<int32_t>& lengths,
                             std::vector<LayerCache>& cache) const {
   const at::NoGradGuard no_grad;
-  check_tokens(tokens, config_.vocab_size);
   const at::Tensor positions = index_tensor({lengths.begin(), lengths.end()});
-  at::Tensor x = embedding_.index_select(0, index_tensor(tokens));
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    const at::Tensor attention =
-        cached_attention(attention_input(x, layers_[i], {}), positions, sequences, lengths,
-                         config_.num_attention_heads, encoding_, cache.at(i));
-    x = rest_of_layer(x, attention, layers_[i], {});
-  }
-  return rms_norm(x, final_norm_);
+  return run_layers(embed(tokens), {}, {}, [&](size_t layer, const at::Tensor& qkv) {
+    return cached_attention(qkv, positions, sequences, lengths, config_.num_attention_heads,
+                            encoding_, cache.at(layer));
+  });
 }
 
 std::vector<LayerCache> Baichuan::make_cache(int64_t sequences, int64_t capacity) const {

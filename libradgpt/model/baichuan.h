@@ -82,9 +82,15 @@ class Baichuan {
   /// token after tokens[i]. Gradients go to attached adapters, or to all masters once bound.
   at::Tensor forward(const Pack& pack, const DropoutKey& key) const;
 
+  /// The hidden states of `rows` alone, [rows, hidden] in their order. Of the last layer only the
+  /// attention's input is computed for the other tokens.
+  at::Tensor forward(const Pack& pack, const DropoutKey& key,
+                     const std::vector<int64_t>& rows) const;
+
   /// As forward without gradients or dropout, and fills `cache` (one entry a layer, allocated by
   /// make_cache): see prefill_attention.
-  at::Tensor prefill(const Pack& pack, const std::vector<int32_t>& sequence_of_segment,
+  at::Tensor prefill(const Pack& pack, const std::vector<int64_t>& rows,
+                     const std::vector<int32_t>& sequence_of_segment,
                      std::vector<LayerCache>& cache) const;
 
   /// Hidden states [sequences.size(), hidden] of one new token per listed sequence, of which
@@ -124,7 +130,11 @@ class Baichuan {
   // In the order of named_tensors; views where a weight has a border.
   std::vector<at::Tensor> tensors() const;
   std::vector<Trained> trained();
-  at::Tensor embed(const Pack& pack) const;
+  at::Tensor embed(const std::vector<int64_t>& tokens) const;
+  at::Tensor forward_rows(const Pack& pack, const DropoutKey& key, const at::Tensor& rows) const;
+  template <typename Attention>
+  at::Tensor run_layers(at::Tensor x, const DropoutKey& key, const at::Tensor& rows,
+                        Attention attention) const;
   void normalise_head(int64_t first_row, const at::Tensor& rows);
 
   ModelConfig config_;

@@ -32,15 +32,19 @@ struct GenerateArguments {
   GenerationOptions options;
 };
 
+std::string names_of(const std::vector<Task>& tasks) {
+  std::string names;
+  for (const Task& task : tasks) names += (names.empty() ? "" : ", ") + task.name;
+  return names;
+}
+
 Task find_task(const GenerateArguments& arguments) {
   const std::vector<Task> tasks =
       arguments.recipe.empty() ? default_tasks() : read_recipe(arguments.recipe).tasks;
-  std::string names;
   for (const Task& task : tasks) {
     if (task.name == arguments.task) return task;
-    names += (names.empty() ? "" : ", ") + task.name;
   }
-  fail(ErrorKind::kUsage, "--task: must be one of ", names, ", got ", arguments.task);
+  fail(ErrorKind::kUsage, "--task: must be one of ", names_of(tasks), ", got ", arguments.task);
 }
 
 std::string read_input(const std::string& path) {
@@ -165,7 +169,8 @@ void add_generate(CLI::App& app) {
   verb->footer(
       "The report is plain text, or a JSON object with fields such as findings, impression,\n"
       "modality. A classification prints its label, a tab and the label's probability; anything\n"
-      "else prints the answer. Tasks: positive, disease, summary, expansion, or a recipe's own.");
+      "else prints the answer. Without --recipe the tasks are " +
+      names_of(default_tasks()) + ".");
   auto arguments = std::make_shared<GenerateArguments>();
   verb->add_option("--model", arguments->model, "folder of the base in Hugging Face layout")
       ->required();

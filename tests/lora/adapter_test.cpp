@@ -75,7 +75,8 @@ TEST_CASE("Adapter: computes W + scale B A on every target, for both kinds") {
   Adapted adapted(options, at::kDouble, position);
   adapted.fill();
   REQUIRE(adapted.reference.pairs.size() == 10);
-  CHECK(relative_error(adapted.hidden(), adapted.reference.hidden(kReport)) < 1e-9);
+  // scale * B is rounded to fp32, 2^-24, when it is published.
+  CHECK(relative_error(adapted.hidden(), adapted.reference.hidden(kReport)) < 1e-6);
 }
 
 TEST_CASE("Adapter: any subset of the targets") {

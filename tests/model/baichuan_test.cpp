@@ -77,6 +77,13 @@ TEST_CASE("Baichuan: branches of a prefix are computed as if each stood alone") 
   }
 }
 
+TEST_CASE("Baichuan: some rows are those of all rows, in the order asked") {
+  const Loaded small = load_small(PositionKind::kRope, at::kDouble);
+  const at::Tensor all = small.model->forward(single_pack(kReport), {});
+  const at::Tensor some = small.model->forward(single_pack(kReport), {}, {6, 2, 2});
+  CHECK(relative_error(some, at::stack({all[6], all[2], all[2]})) < tolerance(at::kDouble));
+}
+
 TEST_CASE("Baichuan: tokens computed with the cache are those of the whole sequence") {
   const auto position = GENERATE(PositionKind::kRope, PositionKind::kAlibi);
   const Loaded small = load_small(position, at::kDouble);
@@ -85,7 +92,8 @@ TEST_CASE("Baichuan: tokens computed with the cache are those of the whole seque
   add_segment(pack, {kQuestion[0], kQuestion[1]}, report);
   add_segment(pack, {kOther[0]}, report);
   std::vector<LayerCache> cache = small.model->make_cache(3, 16);
-  small.model->prefill(pack, {-1, 2, 0}, cache);
+  const at::Tensor last = small.model->prefill(pack, {9, 10}, {-1, 2, 0}, cache);
+  CHECK(relative_error(last, small.model->forward(pack, {}).narrow(0, 9, 2)) < 1e-9);
   std::vector<int32_t> lengths = {10, 9};
   for (size_t step = 0; step < 3; ++step) {
     const at::Tensor hidden =

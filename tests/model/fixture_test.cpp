@@ -51,12 +51,21 @@ ModelConfig fixture_config(PositionKind position) {
   return config;
 }
 
-Weights read_weights(Fixture& fixture, const ModelConfig& config) {
+// In the order of the official code's modules: down_proj stands before up_proj.
+Weights read_weights(Fixture& fixture) {
   Weights weights;
-  for (const NamedShape& one : named_tensors(config)) {
-    if (one.name == "lm_head.weight") continue;
-    weights[one.name] = fixture.floats(one.shape);
-  }
+  const auto read = [&](const std::string& name, std::vector<int64_t> shape) {
+    weights[name + ".weight"] = fixture.floats(std::move(shape));
+  };
+  read("model.embed_tokens", {5, 32});
+  read("model.layers.0.input_layernorm", {32});
+  read("model.layers.0.self_attn.W_pack", {96, 32});
+  read("model.layers.0.self_attn.o_proj", {32, 32});
+  read("model.layers.0.post_attention_layernorm", {32});
+  read("model.layers.0.mlp.gate_proj", {96, 32});
+  read("model.layers.0.mlp.down_proj", {32, 96});
+  read("model.layers.0.mlp.up_proj", {96, 32});
+  read("model.norm", {32});
   weights["lm_head.weight"] = at::ones({5, 32});
   return weights;
 }
@@ -75,12 +84,12 @@ TEST_CASE("Baichuan: gives the hidden states of the official code, also step by 
   Fixture fixture(path);
   const ModelConfig config = fixture_config(position);
   const TemporaryFolder folder;
-  write_model_folder(folder.path(), config, read_weights(fixture, config));
+  write_model_folder(folder.path(), config, read_weights(fixture));
   const auto model = Baichuan::load(folder.path(), at::kFloat);
   std::vector<LayerCache> cache = model->make_cache(1, 5);
 
   const Tokens prompt = fixture.tokens(3);
-  const at::Tensor hidden = model->prefill(single_pack(prompt), {0}, cache);
+  const at::Tensor hidden = model->prefill(single_pack(prompt), {0, 1, 2}, {0}, cache);
   CHECK((hidden - fixture.floats({3, 32})).abs().max().item<double>() < 1e-5);
   for (int32_t length = 3; length < 5; ++length) {
     const at::Tensor next = model->decode(fixture.tokens(1), {0}, {length}, cache);
