@@ -24,8 +24,8 @@ struct HeadOutput {
 /// What a head is made from. The model must outlive the head.
 struct HeadContext {
   const Baichuan& model;
-  /// Class of every example of the data set, by PackedExample::example; -1 has none. Empty where
-  /// the run has no classification.
+  /// Class of every example, by PackedExample::example, those of training before those of
+  /// validation; -1 has none. Empty where the run has no classification.
   std::vector<int> example_classes = {};
   int classes = 0;
   /// Weight of each class in the loss; empty = all 1.

@@ -157,9 +157,11 @@ HeadContext Run::head_context() const {
   for (size_t task = 0; task < recipe_.tasks.size(); ++task) {
     if (recipe_.tasks[task].name != recipe_.train.head_task) continue;
     context.classes = static_cast<int>(recipe_.tasks[task].labels.size());
-    for (const TokenExample& example : training_.examples) {
-      context.example_classes.push_back(example.task == static_cast<int>(task) ? example.label
-                                                                               : -1);
+    for (const TokenDataset* dataset : {&training_, &validation_}) {
+      for (const TokenExample& example : dataset->examples) {
+        const bool asked = example.task == static_cast<int>(task);
+        context.example_classes.push_back(asked ? example.label : -1);
+      }
     }
   }
   return context;

@@ -132,7 +132,8 @@ EvaluationRecord Trainer::evaluate() {
   EvaluationRecord record;
   record.step = state_.step;
   double loss = 0.0;
-  for (const Pack& pack : pack_epoch(parts_.validation, packing_options(recipe_), 0)) {
+  for (Pack& pack : pack_epoch(parts_.validation, packing_options(recipe_), 0)) {
+    for (PackedExample& packed : pack.examples) packed.example += parts_.training.size();
     const at::Tensor hidden = parts_.model.forward(pack, DropoutKey{});
     loss += parts_.head.forward(hidden, pack, 1.0).loss_sum;
     record.targets += parts_.head.terms(pack);

@@ -19,7 +19,8 @@
 namespace radgpt {
 
 /// What a trainer works on; everything outlives it. The parameters of `store` are bound to `model`
-/// and `head` and published.
+/// and `head` and published. To the head, validation examples are numbered on behind the training
+/// examples (HeadContext::example_classes).
 struct TrainerParts {
   const Baichuan& model;
   Head& head;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -212,6 +213,34 @@ TEST_CASE("Trainer: early stopping ends the run and gives back the best state") 
     terms += run.head->terms(pack);
   }
   CHECK(loss / static_cast<double>(terms) == Approx(best).epsilon(1e-6));
+}
+
+/// Notes which examples it is shown.
+class NumberHead : public Head {
+ public:
+  explicit NumberHead(const Head& inner) : inner_(inner) {}
+  int64_t terms(const Pack& pack) const override { return inner_.terms(pack); }
+  HeadOutput forward(const at::Tensor& hidden, const Pack& pack, double divisor) const override {
+    for (const PackedExample& packed : pack.examples) numbers.insert(packed.example);
+    return inner_.forward(hidden, pack, divisor);
+  }
+
+  mutable std::set<int32_t> numbers;
+
+ private:
+  const Head& inner_;
+};
+
+TEST_CASE("Trainer: a head tells validation examples from training examples by their number") {
+  const TemporaryFolder folder;
+  TinyRun run(folder.path(), {"train.epochs=1"});
+  NumberHead head(*run.head);
+  Trainer trainer({run.model, head, run.store, run.training, run.validation}, run.recipe,
+                  run.checkpoints, run.stop);
+  trainer.run(run.listener);
+  const int32_t all = run.training.size() + run.validation.size();
+  CHECK(head.numbers.size() == static_cast<size_t>(all));
+  CHECK(*head.numbers.rbegin() == all - 1);
 }
 
 /// A head whose loss is not a number from some step on.
