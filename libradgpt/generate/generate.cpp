@@ -144,7 +144,7 @@ void Generator::extend(std::vector<Active> sequences, const at::Tensor& hidden) 
     const std::span<float> row(
         logits.mutable_data_ptr<float>() + static_cast<int64_t>(i) * logits.size(1),
         logits.size(1));
-    const int32_t id = sample(row, sequence.ids, options_.sampling, sequence.prompt, written);
+    const int32_t id = sample_token(row, sequence.ids, options_.sampling, sequence.prompt, written);
     if (finished(sequence, id)) {
       free_slots_.push_back(sequence.slot);
       if (progress_) progress_(++done_);

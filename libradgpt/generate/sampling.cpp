@@ -86,8 +86,8 @@ std::vector<double> filtered_probabilities(std::span<const float> logits,
   return softmax(scores);
 }
 
-int32_t sample(std::span<float> logits, std::span<const int32_t> seen,
-               const SamplingOptions& options, uint64_t sequence, uint32_t step) {
+int32_t sample_token(std::span<float> logits, std::span<const int32_t> seen,
+                     const SamplingOptions& options, uint64_t sequence, uint32_t step) {
   penalise_repetition(logits, seen, options.repetition_penalty);
   if (options.temperature == 0) {
     return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());

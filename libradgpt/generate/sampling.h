@@ -27,7 +27,7 @@ std::vector<double> filtered_probabilities(std::span<const float> logits,
 
 /// The next id after `seen` (prompt and what was generated). Greedy for temperature 0; else drawn
 /// with a random number that is a function of (seed, sequence, step) alone.
-int32_t sample(std::span<float> logits, std::span<const int32_t> seen,
-               const SamplingOptions& options, uint64_t sequence, uint32_t step);
+int32_t sample_token(std::span<float> logits, std::span<const int32_t> seen,
+                     const SamplingOptions& options, uint64_t sequence, uint32_t step);
 
 }  // namespace radgpt

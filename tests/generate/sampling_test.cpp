@@ -65,9 +65,9 @@ TEST_CASE("Sampling: the penalty meets each id seen once, whatever its sign") {
 
 TEST_CASE("Sampling: greedy takes the best after the penalty, the first of equals") {
   std::vector<float> logits = {1, 3, 3, 2.5};
-  CHECK(sample(logits, {}, {}, 0, 0) == 1);
+  CHECK(sample_token(logits, {}, {}, 0, 0) == 1);
   const std::vector<int32_t> seen = {1, 2};
-  CHECK(sample(logits, seen, {.repetition_penalty = 2}, 0, 0) == 3);
+  CHECK(sample_token(logits, seen, {.repetition_penalty = 2}, 0, 0) == 3);
 }
 
 TEST_CASE("Sampling: draws follow the probabilities and depend on their place alone") {
@@ -76,9 +76,9 @@ TEST_CASE("Sampling: draws follow the probabilities and depend on their place al
   std::vector<int> counts(4);
   for (int step = 0; step < kDraws; ++step) {
     std::vector<float> logits = known_logits();
-    const int32_t id = radgpt::sample(logits, {}, options, 7, step);
+    const int32_t id = radgpt::sample_token(logits, {}, options, 7, step);
     std::vector<float> again = known_logits();
-    REQUIRE(radgpt::sample(again, {}, options, 7, step) == id);
+    REQUIRE(radgpt::sample_token(again, {}, options, 7, step) == id);
     ++counts[id];
   }
   const std::vector<double> expected = {0.5, 0.2, 0.2, 0.1};
@@ -93,7 +93,7 @@ TEST_CASE("Sampling: other sequences, steps and seeds draw other numbers") {
     std::vector<int32_t> ids;
     for (uint32_t step = 0; step < 30; ++step) {
       std::vector<float> logits = known_logits();
-      ids.push_back(sample(logits, {}, {.temperature = 1, .seed = seed}, sequence, step));
+      ids.push_back(sample_token(logits, {}, {.temperature = 1, .seed = seed}, sequence, step));
     }
     return ids;
   };
