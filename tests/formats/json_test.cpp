@@ -45,6 +45,9 @@ TEST_CASE("Json: refuses text that is not strict JSON, at its line and column") 
       {"a comment", "{} // " + kSecret, {":1:4:", "valid JSON"}},
       {"single quotes", "{'" + kSecret + "': 1}", {":1:2:", "valid JSON"}},
       {"key twice", "{\"a\": 1,\n \"a\": " + quoted + "}", {":2:2:", "must not repeat a key"}},
+      {"key twice, with a quote inside",
+       "{\"a\\\"b\": 1, \"a\\\"b\": 2}",
+       {":1:13:", "must not repeat a key"}},
       {"key twice, written differently",
        "{\"\\\"\": 1, \"\\u0022\": 2}",
        {":1:11:", "must not repeat a key"}},
@@ -62,6 +65,11 @@ TEST_CASE("Json: refuses text that is not strict JSON, at its line and column") 
     INFO(row.name);
     check_message(refusal_of(row.bytes), "x.json", row.said);
   }
+}
+
+TEST_CASE("Json: a refusal is our own sentence") {
+  CHECK(refusal_of("[x]") == "x.json:1:2: must be valid JSON, got invalid literal");
+  CHECK(refusal_of("[1") == "x.json:1:3: must be valid JSON, got end of input; expected ']'");
 }
 
 TEST_CASE("Json: refuses what is nested too deeply, however deep it is") {
@@ -121,6 +129,7 @@ TEST_CASE("Json: typed access names file, key, rule and what came") {
   CHECK(integer("i") == "x.json: i: must be an integer in [1, 9], got 10");
   CHECK(integer("f") == "x.json: f: must be an integer in [1, 9], got 4.0");
   CHECK(integer("big") == "x.json: big: must be an integer in [1, 9], got 18446744073709551615");
+  CHECK(refusal([&] { object.integer("big", -5, 5); }).find("in [-5, 5]") != std::string::npos);
   CHECK(integer("t") == "x.json: t: must be an integer in [1, 9], got true or false");
   CHECK(integer("s") == "x.json: s: must be an integer in [1, 9], got a string of 10 bytes");
   CHECK(integer("none") == "x.json: none: must be an integer, but is missing");

@@ -93,6 +93,9 @@ TEST_CASE("Jsonl: refuses a bad line, naming line and column") {
       {"JL04 invalid UTF-8 on line 3",
        kGood + kGood + "{\"a\":\"双\xFF\"}\n",
        {":3:8:", "valid UTF-8"}},
+      {"JL04 most of it UTF-8, all of it GBK pairs",
+       "{\"a\":\"双肺纹\xE7\x90理\"}\n",
+       {":1:10:", "valid UTF-8"}},
       {"JL05 overlong UTF-8", kGood + "{\"a\":\"\xC0\xAF\"}\n", {":2:7:", "valid UTF-8"}},
       {"JL06 lone surrogate", kGood + "{\"a\":\"\\uD800" + kSecret + "\"}\n", {":2:", "surrogate"}},
       {"JL07 NUL byte", kGood + std::string("{\"a\":\"\0\"}\n", 10), {":2:7:", "NUL"}},
@@ -153,6 +156,16 @@ TEST_CASE("Jsonl: a file of nothing but bad lines is refused whatever the limit"
   const TemporaryFolder folder;
   const std::string path = folder.write("x.jsonl", "[1]\n[2]\n");
   check_message(refusal_of(path, 100), path, {"at least one JSON object", "2 lines"});
+}
+
+TEST_CASE("Jsonl: a file whose every line the caller rejects is refused") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("x.jsonl", kGood);
+  JsonlReader reader(path, 100);
+  JsonLine line;
+  REQUIRE(reader.next(line));
+  reader.reject(path + ":1: field: must be there");
+  check_message(refusal([&] { reader.next(line); }), path, {"at least one JSON object"});
 }
 
 TEST_CASE("Jsonl: a caller's own faults count against the same limit") {

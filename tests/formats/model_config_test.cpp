@@ -88,6 +88,14 @@ TEST_CASE("ModelConfig: a 13B config has no max_position_embeddings") {
   CHECK(read_text(root.dump()).model_max_length == 4096);
 }
 
+TEST_CASE("ModelConfig: of two lengths the shorter one counts") {
+  nlohmann::json root = official_7b();
+  root["model_max_length"] = 8192;
+  CHECK(read_text(root.dump()).model_max_length == 4096);
+  root["model_max_length"] = 512;
+  CHECK(read_text(root.dump()).model_max_length == 512);
+}
+
 TEST_CASE("ModelConfig: a config that is written is read back") {
   const TemporaryFolder folder;
   const std::string path = folder.file("config.json");
