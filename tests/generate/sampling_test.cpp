@@ -76,9 +76,9 @@ TEST_CASE("Sampling: draws follow the probabilities and depend on their place al
   std::vector<int> counts(4);
   for (int step = 0; step < kDraws; ++step) {
     std::vector<float> logits = known_logits();
-    const int32_t id = radgpt::sample_token(logits, {}, options, 7, step);
+    const int32_t id = sample_token(logits, {}, options, 7, step);
     std::vector<float> again = known_logits();
-    REQUIRE(radgpt::sample_token(again, {}, options, 7, step) == id);
+    REQUIRE(sample_token(again, {}, options, 7, step) == id);
     ++counts[id];
   }
   const std::vector<double> expected = {0.5, 0.2, 0.2, 0.1};
