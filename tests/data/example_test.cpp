@@ -55,6 +55,10 @@ TEST_CASE("Example: a classification answers with the label's word and index") {
   REQUIRE(example);
   CHECK(example->answer == "阴性");
   CHECK(example->label == 1);
+  Report abnormal = report();
+  abnormal.labels["abnormal"] = "yes";
+  CHECK(make_example(abnormal, positive())->answer == "阳性");
+  CHECK(make_example(abnormal, positive())->label == 0);
 }
 
 TEST_CASE("Example: a report that lacks a field or label gives none") {

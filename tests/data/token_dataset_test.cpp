@@ -167,6 +167,14 @@ TEST_CASE("Token data set: what no shortening makes fit is left out and listed")
   CHECK(dataset.cuts.size() == 2);
 }
 
+TEST_CASE("Token data set: a context is not shortened to nothing") {
+  // The branch has 4 tokens; the role and one token of the context must fit beside it.
+  const std::vector<Example> examples = {example(0, 0, "，。，。", "？", "，")};
+  CHECK(tokenize(examples, {5, TooLong::kShortenContext}).size() == 0);
+  CHECK(tokens(tokenize(examples, {6, TooLong::kShortenContext}), 0) ==
+        Ids{195, 65, 5, 68, 196, 65});
+}
+
 TEST_CASE("Token data set: conversations are Baichuan2's own labels, shifted") {
   const std::vector<Conversation> conversations = {{"c",
                                                     {{Role::kUser, "。"},

@@ -18,7 +18,7 @@ std::string message_of(const std::vector<std::string>& texts, int32_t pieces) {
 }
 
 const std::vector<std::string> kPhrases(50,
-                                        "右肺上叶见磨玻璃结节，大小约8mm，边界清。\n建议随访。");
+                                        "右肺上叶见磨玻璃结节，大小约12mm，边界清。\n建议随访。");
 
 }  // namespace
 
@@ -43,7 +43,7 @@ TEST_CASE("Tokenizer training: a phrase that recurs becomes one piece, between p
   const Tokenizer tokenizer = train_tokenizer(kPhrases, 1400);
   CHECK(tokenizer.encode("右肺上叶见磨玻璃结节").size() == 1);
   CHECK(tokenizer.encode("右肺上叶见磨玻璃结节，边界清。").size() == 4);
-  CHECK(tokenizer.encode("大小约8mm").size() == 3);  // digits stand alone
+  CHECK(tokenizer.encode("大小约12mm").size() == 4);  // digits stand alone
 }
 
 TEST_CASE("Tokenizer training: the same texts give the same bytes") {
