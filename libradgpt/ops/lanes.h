@@ -56,20 +56,27 @@ inline constexpr int64_t kLanes = 64 / sizeof(C);
 /// n rounded up to a multiple of `step`.
 inline constexpr int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
+// A copy of a size that the compiler knows is one instruction, of another size a call: take and put
+// tell whole lanes from the rest of a row.
+
 /// to = the next min(count, lanes) elements, the rest zero.
 template <typename C>
 [[gnu::always_inline]] inline void take(const C* from, int64_t count, Lanes<C>& to) {
-  if (count < kLanes<C>) {
+  if (count >= kLanes<C>) {
+    std::memcpy(&to, from, sizeof(to));
+  } else {
     to = Lanes<C>{};
     std::memcpy(&to, from, count * sizeof(C));
-  } else {
-    std::memcpy(&to, from, sizeof(to));
   }
 }
 
 template <typename C>
 [[gnu::always_inline]] inline void put(const Lanes<C>& from, int64_t count, C* to) {
-  std::memcpy(to, &from, std::min(count, kLanes<C>) * sizeof(C));
+  if (count >= kLanes<C>) {
+    std::memcpy(to, &from, sizeof(from));
+  } else {
+    std::memcpy(to, &from, count * sizeof(C));
+  }
 }
 
 using Words = uint32_t __attribute__((vector_size(64)));
@@ -78,7 +85,11 @@ using HalfWords = uint16_t __attribute__((vector_size(32)));
 [[gnu::always_inline]] inline void take(const c10::BFloat16* from, int64_t count,
                                         Lanes<float>& to) {
   HalfWords bits{};
-  std::memcpy(&bits, from, std::min(count, kLanes<float>) * sizeof(uint16_t));
+  if (count >= kLanes<float>) {
+    std::memcpy(&bits, from, sizeof(bits));
+  } else {
+    std::memcpy(&bits, from, count * sizeof(uint16_t));
+  }
   to = reinterpret_cast<Lanes<float>>(__builtin_convertvector(bits, Words) << 16);
 }
 
@@ -88,7 +99,11 @@ using HalfWords = uint16_t __attribute__((vector_size(32)));
   const Words rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
   const Words kept = (bits & 0x7FFFFFFF) > 0x7F800000 ? Words{} + 0x7FC0 : rounded;  // NaN stays
   const HalfWords halves = __builtin_convertvector(kept, HalfWords);
-  std::memcpy(to, &halves, std::min(count, kLanes<float>) * sizeof(uint16_t));
+  if (count >= kLanes<float>) {
+    std::memcpy(to, &halves, sizeof(halves));
+  } else {
+    std::memcpy(to, &halves, count * sizeof(uint16_t));
+  }
 }
 
 /// Rounds to the values that T can hold.
