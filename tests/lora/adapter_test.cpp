@@ -2,66 +2,12 @@
 
 #include <torch/torch.h>
 
-#include <cmath>
-
 #include "libradgpt/base/error.h"
-#include "libradgpt/ops/head_cross_entropy.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
-#include "tests/model/reference_model.h"
-#include "tests/model/small_packs.h"
+#include "tests/lora/adapted_model.h"
 
 namespace radgpt {
-
-namespace {
-
-const Tokens kReport = {195, 17, 42, 105, 3, 66, 17, 99};
-const Tokens kQuestion = {5, 31, 12, 196, 77, 201};
-const Tokens kTargets = {31, 12, 196, 77, 201, 2};
-
-struct Adapted {
-  std::unique_ptr<Baichuan> model;
-  ReferenceModel reference;
-  ParameterStore store;
-  std::unique_ptr<Adapter> adapter;
-
-  explicit Adapted(const LoraOptions& options, at::ScalarType type = at::kFloat,
-                   PositionKind position = PositionKind::kAlibi, uint64_t seed = 1) {
-    const TemporaryFolder folder;
-    const ModelConfig config = small_config(position);
-    reference = {config, random_weights(config), {}};
-    write_model_folder(folder.path(), config, reference.weights);
-    model = Baichuan::load(folder.path(), type);
-    adapter = std::make_unique<Adapter>(*model, options, store);
-    store.allocate();
-    adapter->attach(seed);
-  }
-
-  // B away from zero, and the same pairs in the reference as leaves.
-  void fill() {
-    at::manual_seed(11);
-    for (size_t i = 0; i < store.size(); ++i) {
-      std::string name = store.spec(i).name.substr(std::string("base_model.model.").size());
-      const size_t end = name.find(".lora_");
-      const bool is_a = name[end + 6] == 'A';
-      if (!is_a) store.master(i).detach().normal_(0, 0.3);
-      ReferencePair& pair = reference.pairs[name.substr(0, end)];
-      (is_a ? pair.a : pair.b) =
-          store.master(i).detach().to(at::kDouble).clone().set_requires_grad(true);
-      const double rank = static_cast<double>(adapter->options().rank);
-      pair.scale = adapter->options().alpha / (adapter->options().rslora ? std::sqrt(rank) : rank);
-    }
-    store.publish();
-  }
-
-  at::Tensor hidden() const { return model->forward(single_pack(kReport), {}); }
-};
-
-LoraOptions all_targets(int64_t rank) {
-  return {.rank = rank, .alpha = 3.0 * static_cast<double>(rank), .dropout = 0, .targets = {"all"}};
-}
-
-}  // namespace
 
 TEST_CASE("Adapter: a fresh one changes nothing") {
   const Adapted fresh(all_targets(4));
@@ -70,13 +16,14 @@ TEST_CASE("Adapter: a fresh one changes nothing") {
 
 TEST_CASE("Adapter: computes W + scale B A on every target, for both kinds") {
   const auto position = GENERATE(PositionKind::kRope, PositionKind::kAlibi);
-  LoraOptions options = all_targets(GENERATE(1, 4, 40));
-  options.rslora = GENERATE(false, true);
+  // Scales are powers of two: 4, or 4 * rank / sqrt(rank).
+  const auto [rank, rslora] = GENERATE(table<int64_t, bool>({{1, false}, {40, false}, {16, true}}));
+  LoraOptions options = all_targets(rank);
+  options.rslora = rslora;
   Adapted adapted(options, at::kDouble, position);
   adapted.fill();
   REQUIRE(adapted.reference.pairs.size() == 10);
-  // scale * B is rounded to fp32, 2^-24, when it is published.
-  CHECK(relative_error(adapted.hidden(), adapted.reference.hidden(kReport)) < 1e-6);
+  CHECK(relative_error(adapted.hidden(), adapted.reference.hidden(kReport)) < 1e-9);
 }
 
 TEST_CASE("Adapter: any subset of the targets") {
@@ -86,44 +33,6 @@ TEST_CASE("Adapter: any subset of the targets") {
   adapted.fill();
   REQUIRE(adapted.store.size() == 4);
   CHECK(relative_error(adapted.hidden(), adapted.reference.hidden(kReport)) < 1e-9);
-}
-
-TEST_CASE("Adapter: gradients through a shared prefix are those of the separate examples") {
-  const auto position = GENERATE(PositionKind::kRope, PositionKind::kAlibi);
-  Adapted adapted(all_targets(4), at::kFloat, position);
-  adapted.fill();
-  Pack pack;
-  const Segment report = add_segment(pack, kReport);
-  const Tokens other = {5, 8, 196, 140};
-  const Tokens other_targets = {8, 196, 140, 2};
-  const Segment first = add_segment(pack, kQuestion, report);
-  const Segment second = add_segment(pack, other, report);
-  set_targets(pack, first.begin, kTargets);
-  set_targets(pack, second.begin, other_targets);
-
-  at::Tensor expected = at::zeros({}, at::kDouble);
-  for (const auto& [branch, targets] :
-       {std::pair{kQuestion, kTargets}, std::pair{other, other_targets}}) {
-    const auto rows = static_cast<int64_t>(branch.size());
-    const at::Tensor logits =
-        adapted.reference.logits(joined(kReport, branch)).narrow(0, report.length(), rows);
-    expected = expected + at::cross_entropy_loss(logits, at::tensor(targets, at::kLong), {},
-                                                 at::Reduction::Sum);
-  }
-  (expected / 10).backward();
-
-  const at::Tensor rows =
-      adapted.model->forward(pack, {}).index_select(0, at::tensor(pack.target_rows, at::kLong));
-  head_cross_entropy(rows, adapted.model->head(), at::tensor(pack.targets, at::kLong), 10)
-      .backward();
-  for (size_t i = 0; i < adapted.store.size(); ++i) {
-    std::string name = adapted.store.spec(i).name.substr(std::string("base_model.model.").size());
-    INFO(name);
-    const size_t end = name.find(".lora_");
-    const ReferencePair& pair = adapted.reference.pairs.at(name.substr(0, end));
-    const at::Tensor gradient = (name[end + 6] == 'A' ? pair.a : pair.b).grad();
-    CHECK(relative_error(adapted.store.gradient(i), gradient) < 1e-5);
-  }
 }
 
 TEST_CASE("Adapter: off is the base to the bit, on again is the adapter") {
