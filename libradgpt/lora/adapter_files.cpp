@@ -89,7 +89,8 @@ void check_tensors(const SafetensorsFile& file, const ParameterStore& store,
   }
   for (const TensorInfo& tensor : file.tensors()) {
     require(wanted.count(tensor.name) == 1, file.path(), ": ", tensor.name,
-            ": belongs to no linear that adapter_config.json targets in this model");
+            ": must belong to a linear that adapter_config.json targets in this model, or to the "
+            "head in use");
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/files.h"
+#include "libradgpt/base/text.h"
 #include "libradgpt/config/recipe_file.h"
 #include "libradgpt/data/token_dataset.h"
 #include "libradgpt/formats/json.h"
@@ -55,8 +56,9 @@ std::string read_input(const std::string& path) {
   return text;
 }
 
-/// The report's fields that a template asks for.
-std::vector<std::string> fields_of(const std::string& text) {
+/// The report's fields that the prompt of a task is made from.
+std::vector<std::string> fields_of(const Task& task) {
+  const std::string text = task.context + task.question;
   std::vector<std::string> fields;
   for (size_t open = text.find('{'); open != std::string::npos; open = text.find('{', open + 1)) {
     fields.push_back(text.substr(open + 1, text.find('}', open) - open - 1));
@@ -68,13 +70,15 @@ std::vector<std::string> fields_of(const std::string& text) {
 Report read_report(const std::string& path, const Task& task) {
   const std::string name = path == "-" ? "standard input" : path;
   std::string text = read_input(path);
+  const std::optional<size_t> fault = find_invalid_utf8(text);
+  require(!fault, name, ": must be UTF-8, got another byte at ", fault.value_or(0));
   const size_t first = text.find_first_not_of(" \t\r\n");
   require(first != std::string::npos, name, ": must hold a report, got nothing");
   Report report;
   report.source = {name, 1};
   if (text[first] != '{') {
     text.erase(text.find_last_not_of(" \t\r\n") + 1);
-    const std::vector<std::string> fields = fields_of(task.context);
+    const std::vector<std::string> fields = fields_of(task);
     require(fields.size() == 1, name, ": task ", task.name, " asks for ", fields.size(),
             " fields, so the report must be a JSON object, got plain text");
     report.texts[fields.front()] = text.substr(first);
@@ -95,8 +99,10 @@ std::vector<int32_t> make_prompt(const Report& report, const Task& task, const T
   asked.kind = TaskKind::kGeneration;
   asked.answer = "-";
   const std::optional<Example> example = make_example(report, asked);
-  require(example.has_value(), report.source.file, ": must have every field that task ", task.name,
-          " asks for (", task.context, task.question, "), got fewer");
+  std::string fields;
+  for (const std::string& field : fields_of(task)) fields += (fields.empty() ? "" : ", ") + field;
+  require(example.has_value(), report.source.file, ": must have what task ", task.name,
+          " asks for (", fields, "), got an object without");
   const TokenDataset dataset =
       tokenize_examples({*example}, {report}, tokenizer,
                         {.max_tokens = static_cast<int32_t>(config.model_max_length)});

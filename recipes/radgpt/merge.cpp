@@ -26,7 +26,7 @@ struct MergeArguments {
 
 /// Largest difference of logits that rounding the merged weights once may make, as a share of the
 /// largest logit: some dozens of roundings of 2^-24, or of 2^-9.
-double largest_share(at::ScalarType type) { return type == at::kFloat ? 1e-4 : 0.1; }
+double largest_share(at::ScalarType type) { return type == at::kFloat ? 1e-4 : 0.05; }
 
 /// A made-up finding with each of the shipped questions: text of the kind the model is for.
 std::vector<Pack> probe_prompts(const Tokenizer& tokenizer) {
