@@ -1,6 +1,6 @@
 #include "libradgpt/ops/row_loops.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <limits>
@@ -69,6 +69,15 @@ TEST_CASE("Rows: rotation is multiplication by e^(i angle) of pairs half a head 
     CHECK(std::abs(y[k + kDim / 2] - turned.imag()) < 1e-15);
     CHECK(std::abs(back[k] - x[k]) < 1e-7);  // cos^2 + sin^2 of floats is 1 to 2^-23
   }
+}
+
+TEST_CASE("Rows: rotated keys have the values that a cache of their type holds") {
+  const std::vector<c10::BFloat16> x = {1.0f, 0.7f, -0.3f, 1.9f};
+  const std::vector<float> cosines = {std::cos(0.4f), std::cos(1.1f)};
+  const std::vector<float> sines = {std::sin(0.4f), std::sin(1.1f)};
+  std::vector<float> y(4);
+  rotate_head(x.data(), 4, {cosines.data(), sines.data()}, y.data());
+  for (const float value : y) CHECK(static_cast<float>(c10::BFloat16(value)) == value);
 }
 
 }  // namespace
