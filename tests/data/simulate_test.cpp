@@ -218,8 +218,8 @@ TEST_CASE("Simulation: impression and brief have no side and no size that the fi
 }
 
 TEST_CASE("Simulation: place and size of a diagnosis stand in one sentence of the findings") {
-  static const std::regex lobe("[左右](肺[上中下]叶|叶|侧[额顶颞枕][叶部])");
-  static const std::regex size("（([0-9.]+[cm]m×[0-9.]+[cm]m)）");
+  static const std::regex lobe("(左|右)(肺(上|中|下)叶|叶|侧(额|顶|颞|枕)(叶|部))");
+  static const std::regex size("（(([0-9.]+)[cm]m×([0-9.]+)[cm]m)）");
   size_t checked = 0;
   for (const Report& report : many_reports()) {
     const std::vector<std::string> seen = sentences(text(report, "findings"));
@@ -228,6 +228,7 @@ TEST_CASE("Simulation: place and size of a diagnosis stand in one sentence of th
       std::smatch extent;
       if (!std::regex_search(item, place, lobe) || !std::regex_search(item, extent, size)) continue;
       ++checked;
+      CHECK(std::stod(extent[2]) >= std::stod(extent[3]));
       CHECK(std::any_of(seen.begin(), seen.end(), [&](const std::string& sentence) {
         return contains(sentence, place.str()) && contains(sentence, extent[1].str());
       }));
@@ -300,7 +301,8 @@ TEST_CASE("Simulation: a patient has up to three reports of one centre and modal
 }
 
 TEST_CASE("Simulation: a lesion that grows or shrinks quotes its size in the report before") {
-  static const std::regex change("大小约([0-9]+)mm×[^。]*较前（(([0-9]+)mm×[0-9]+mm)）(增大|缩小)");
+  static const std::regex change(
+      "大小约([0-9]+)mm×(?:(?!。).)*较前（(([0-9]+)mm×[0-9]+mm)）(增大|缩小)");
   const std::vector<Report>& reports = many_reports();
   int checked = 0;
   for (size_t i = 1; i < reports.size(); ++i) {

@@ -80,6 +80,7 @@ TEST_CASE("Clinical facts: doubt is told from denial") {
   CHECK(status("结核待排") == kUncertain);
   CHECK(status("结核阴性") == kAbsent);
   CHECK(status("右肺炎症") == kPresent);
+  CHECK(status("无转移可能") == kAbsent);  // absent goes before uncertain
 }
 
 TEST_CASE("Clinical facts: doubt stays in its clause, and does not reach back over 考虑") {
@@ -133,6 +134,7 @@ TEST_CASE("Clinical agreement: only what both texts locate is compared") {
   const ClinicalAgreement some = compare_clinically("左肺结节", "右肺结节。左肺结节。");
   CHECK(some.laterality_compared == 1);
   CHECK(some.laterality_errors == 0);
+  CHECK(compare_clinically("右肺结节。左肺结节。", "左肺结节") == some);
 }
 
 TEST_CASE("Clinical agreement: a lost negation and a lost doubt are errors") {

@@ -48,6 +48,12 @@ TEST_CASE("Sampling: top-p drops from below while the sum is at most 1 - p") {
   check_probabilities({.temperature = 1, .top_p = 1e-9}, {1, 0, 0, 0});
 }
 
+TEST_CASE("Sampling: a sum of exactly 1 - p is dropped too, larger ids first among equals") {
+  const std::vector<float> equal(4);
+  CHECK(filtered_probabilities(equal, {.temperature = 1, .top_p = 0.5}) ==
+        std::vector<double>{0.5, 0.5, 0, 0});
+}
+
 TEST_CASE("Sampling: top-p comes after temperature and top-k") {
   // top-k leaves 5/9, 2/9, 2/9; the last falls because 2/9 <= 1 - 0.75, the next stays.
   check_probabilities({.temperature = 1, .top_k = 2, .top_p = 0.75}, {5 / 7., 2 / 7., 0, 0});
