@@ -4,7 +4,7 @@
 // benchmarks/peers/hf_peft.py.
 
 #include <sys/resource.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <atomic>
@@ -94,7 +94,7 @@ void train_step(const Baichuan& model, const Head& head, ParameterStore& store, 
     for (const Pack& pack : packs) terms += head.terms(pack);
     store.flat_gradient().zero_();
     for (const Pack& pack : packs) {
-      const at::Tensor hidden = model.forward(pack, DropoutKey{1, 1, 0, true});
+      const at::Tensor hidden = model.forward(pack, DropoutKey{1, 1, 0, true}, head.rows(pack));
       const HeadOutput output = head.forward(hidden, pack, static_cast<double>(terms));
       output.loss.backward();
       totals.loss = output.loss_sum / static_cast<double>(terms);

@@ -1,6 +1,6 @@
 #include "libradgpt/distributed/ordered_sum.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/base/error.h"
 

@@ -1,6 +1,6 @@
 #include "libradgpt/heads/causal_lm.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/ops/head_cross_entropy.h"
 
@@ -11,10 +11,10 @@ int64_t CausalLmHead::terms(const Pack& pack) const {
 }
 
 HeadOutput CausalLmHead::forward(const at::Tensor& hidden, const Pack& pack, double divisor) const {
-  if (pack.target_rows.empty()) return {.loss = at::zeros({}, at::kFloat)};
-  const at::Tensor rows = hidden.index_select(0, at::tensor(pack.target_rows, at::kLong));
+  if (pack.target_rows.empty()) return no_terms(hidden);
   const at::Tensor targets = at::tensor(pack.targets, at::kLong);
-  const at::Tensor loss = head_cross_entropy(rows, model_.head(), targets, divisor);
+  const at::Tensor loss =
+      head_cross_entropy(read_rows(hidden, pack), model_.head(), targets, divisor);
   return {.loss = loss, .loss_sum = loss.item<double>() * divisor, .terms = terms(pack)};
 }
 

@@ -1,6 +1,6 @@
 #include "libradgpt/heads/classifier.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 
@@ -47,38 +47,42 @@ void ClassifierHead::bind_parameters(ParameterStore& store) {
               context_.model.config().initializer_range);
 }
 
-at::Tensor ClassifierHead::logits(const at::Tensor& hidden,
-                                  const std::vector<int64_t>& rows) const {
-  const at::Tensor pooled = hidden.index_select(0, at::tensor(rows, at::kLong));
-  return pooled.to(at::kFloat).mm(weight_.t());
+std::vector<int64_t> ClassifierHead::rows(const Pack& pack) const {
+  std::vector<int64_t> answers;
+  for (const PackedExample& example : pack.examples) answers.push_back(example.answer_row);
+  return answers;
+}
+
+// [examples of the pack, classes]
+at::Tensor ClassifierHead::logits(const at::Tensor& hidden, const Pack& pack) const {
+  return read_rows(hidden, pack).to(at::kFloat).mm(weight_.t());
 }
 
 HeadOutput ClassifierHead::forward(const at::Tensor& hidden, const Pack& pack,
                                    double divisor) const {
-  std::vector<int64_t> rows, classes;
+  std::vector<int64_t> places, classes;  // of the examples with a class
   std::vector<float> weights;
-  for (const PackedExample& example : pack.examples) {
-    const int one = class_of(context_, example);
+  for (size_t i = 0; i < pack.examples.size(); ++i) {
+    const int one = class_of(context_, pack.examples[i]);
     if (one < 0) continue;
-    rows.push_back(example.answer_row);
+    places.push_back(static_cast<int64_t>(i));
     classes.push_back(one);
     weights.push_back(static_cast<float>(context_.class_weights[one]));
   }
-  if (rows.empty()) return {.loss = at::zeros({}, at::kFloat)};
-  const at::Tensor chosen = at::log_softmax(logits(hidden, rows), 1)
+  if (places.empty()) return no_terms(hidden);
+  const at::Tensor chosen = at::log_softmax(logits(hidden, pack), 1)
+                                .index_select(0, at::tensor(places, at::kLong))
                                 .gather(1, at::tensor(classes, at::kLong).unsqueeze(1))
                                 .squeeze(1);
   const at::Tensor sum = -(chosen * at::tensor(weights, at::kFloat)).sum();
   return {.loss = sum / divisor,
           .loss_sum = sum.item<double>(),
-          .terms = static_cast<int64_t>(rows.size())};
+          .terms = static_cast<int64_t>(places.size())};
 }
 
 at::Tensor ClassifierHead::class_probabilities(const at::Tensor& hidden, const Pack& pack) const {
   const at::NoGradGuard no_grad;
-  std::vector<int64_t> rows;
-  for (const PackedExample& example : pack.examples) rows.push_back(example.answer_row);
-  return at::softmax(logits(hidden, rows), 1);
+  return at::softmax(logits(hidden, pack), 1);
 }
 
 }  // namespace radgpt

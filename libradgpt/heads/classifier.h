@@ -16,13 +16,14 @@ class ClassifierHead : public Head {
   explicit ClassifierHead(const HeadContext& context);
 
   int64_t terms(const Pack& pack) const override;
+  std::vector<int64_t> rows(const Pack& pack) const override;
   HeadOutput forward(const at::Tensor& hidden, const Pack& pack, double divisor) const override;
   void add_parameters(ParameterStore& store) override;
   void bind_parameters(ParameterStore& store) override;
   at::Tensor class_probabilities(const at::Tensor& hidden, const Pack& pack) const override;
 
  private:
-  at::Tensor logits(const at::Tensor& hidden, const std::vector<int64_t>& rows) const;
+  at::Tensor logits(const at::Tensor& hidden, const Pack& pack) const;
 
   HeadContext context_;
   size_t parameter_ = 0;

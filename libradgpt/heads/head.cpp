@@ -1,7 +1,10 @@
 #include "libradgpt/heads/head.h"
 
+#include <torch/types.h>
+
 #include <map>
 #include <mutex>
+#include <numeric>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/heads/causal_lm.h"
@@ -28,6 +31,25 @@ Registry& registry() {
 }
 
 }  // namespace
+
+std::vector<int64_t> Head::rows(const Pack& pack) const {
+  std::vector<int64_t> all(pack.tokens.size());
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+at::Tensor Head::read_rows(const at::Tensor& hidden, const Pack& pack) const {
+  const std::vector<int64_t> wanted = rows(pack);
+  const auto count = static_cast<int64_t>(wanted.size());
+  if (hidden.size(0) == count) return hidden;
+  require(hidden.size(0) == pack.size(), "heads: hidden states must be those of ", count,
+          " rows or of all ", pack.size(), " tokens of the pack, got ", hidden.size(0));
+  return hidden.index_select(0, at::tensor(wanted, at::kLong));
+}
+
+HeadOutput no_terms(const at::Tensor& hidden) {
+  return {.loss = hidden.narrow(0, 0, 0).to(at::kFloat).sum()};
+}
 
 bool register_head(const std::string& name, HeadFactory factory) {
   Registry& all = registry();

@@ -18,7 +18,7 @@ namespace radgpt {
 struct HeadOutput {
   at::Tensor loss;      ///< fp32 scalar: sum over the terms / divisor; carries the gradient
   double loss_sum = 0;  ///< sum over the terms
-  int64_t terms = 0;    ///< number of the terms; 0 gives a loss of 0 without gradient
+  int64_t terms = 0;    ///< number of the terms
 };
 
 /// What a head is made from. The model must outlive the head.
@@ -46,7 +46,10 @@ class Head {
 
   /// Number of loss terms (targets, examples, …) in a pack.
   virtual int64_t terms(const Pack& pack) const = 0;
-  /// hidden: [tokens, hidden] of Baichuan::forward for this pack.
+  /// Rows of the pack that the head reads, ascending; at first all. The model can spare the others
+  /// most of its last layer: Baichuan::forward(pack, key, rows(pack)).
+  virtual std::vector<int64_t> rows(const Pack& pack) const;
+  /// hidden: hidden states of rows(pack), or of all tokens of the pack.
   virtual HeadOutput forward(const at::Tensor& hidden, const Pack& pack, double divisor) const = 0;
 
   /// Before store.allocate().
@@ -55,11 +58,18 @@ class Head {
   virtual void bind_parameters(ParameterStore&) {}
 
   /// Class probabilities of every example of the pack, [examples, classes] fp32 without gradient;
-  /// undefined for a head that does not classify.
+  /// undefined for a head that does not classify. `hidden` as in forward.
   virtual at::Tensor class_probabilities(const at::Tensor& /*hidden*/, const Pack& /*pack*/) const {
     return {};
   }
+
+ protected:
+  /// The hidden states of rows(pack), whichever of the two `hidden` is.
+  at::Tensor read_rows(const at::Tensor& hidden, const Pack& pack) const;
 };
+
+/// The loss of a pack without terms: 0, and so are its gradients.
+HeadOutput no_terms(const at::Tensor& hidden);
 
 using HeadFactory = std::function<std::unique_ptr<Head>(const HeadContext&)>;
 

@@ -1,6 +1,6 @@
 #include "libradgpt/lora/adapter.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 #include "libradgpt/model/baichuan.h"
 
 #include <ATen/cpu/Utils.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 #include "libradgpt/model/random_tensor.h"
 
 #include <ATen/Parallel.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 

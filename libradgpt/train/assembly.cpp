@@ -1,6 +1,6 @@
 #include "libradgpt/train/assembly.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/data/tokenizer_training.h"

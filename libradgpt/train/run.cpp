@@ -1,6 +1,6 @@
 #include "libradgpt/train/run.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <memory>

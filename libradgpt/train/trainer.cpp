@@ -1,6 +1,6 @@
 #include "libradgpt/train/trainer.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <chrono>
 #include <cmath>
@@ -83,7 +83,8 @@ double Trainer::backward(const std::vector<Pack>& packs, double divisor) {
     const DropoutKey key{static_cast<uint64_t>(recipe_.train.seed),
                          static_cast<uint64_t>(state_.step), static_cast<uint32_t>(index), true};
     parts_.store.flat_gradient().zero_();
-    const at::Tensor hidden = parts_.model.forward(packs[index], key);
+    const at::Tensor hidden =
+        parts_.model.forward(packs[index], key, parts_.head.rows(packs[index]));
     const HeadOutput output = parts_.head.forward(hidden, packs[index], divisor);
     output.loss.backward();
     gradient_sum_.add(parts_.store.flat_gradient());
@@ -134,7 +135,7 @@ EvaluationRecord Trainer::evaluate() {
   double loss = 0.0;
   for (Pack& pack : pack_epoch(parts_.validation, packing_options(recipe_), 0)) {
     for (PackedExample& packed : pack.examples) packed.example += parts_.training.size();
-    const at::Tensor hidden = parts_.model.forward(pack, DropoutKey{});
+    const at::Tensor hidden = parts_.model.forward(pack, DropoutKey{}, parts_.head.rows(pack));
     loss += parts_.head.forward(hidden, pack, 1.0).loss_sum;
     record.targets += parts_.head.terms(pack);
   }

@@ -1,6 +1,6 @@
 #include "libradgpt/checkpoint/checkpoint_store.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 #include <unistd.h>
 
 #include <filesystem>

@@ -1,6 +1,6 @@
 #include "libradgpt/generate/generate.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "libradgpt/generate/label_scoring.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <numeric>

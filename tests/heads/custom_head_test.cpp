@@ -1,5 +1,5 @@
 // The example is compiled into the tests as it stands.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 
@@ -68,12 +68,31 @@ TEST_CASE("Causal LM head: the loss is the mean over target rows alone") {
   CHECK(hidden.grad().narrow(0, 0, 3).abs().max().item<double>() == 0);
 }
 
-TEST_CASE("Causal LM head: a pack without targets has no loss") {
+TEST_CASE("Causal LM head: a pack without targets has a loss of 0 with gradients of 0") {
   const CausalLmHead head({.model = model()});
-  const HeadOutput output = head.forward(at::zeros({2, 40}), single_pack({195, 3}), 1);
+  const at::Tensor hidden = at::randn({2, 40}).set_requires_grad(true);
+  const HeadOutput output = head.forward(hidden, single_pack({195, 3}), 1);
+  output.loss.backward();
   CHECK(output.terms == 0);
   CHECK(output.loss.item<double>() == 0);
-  CHECK_FALSE(output.loss.requires_grad());
+  CHECK(hidden.grad().abs().max().item<double>() == 0);
+}
+
+TEST_CASE("Heads: the rows they read give what the whole pack gives") {
+  BoundClassifier bound(three_classes());
+  const CausalLmHead causal({.model = model()});
+  Pack pack = classified_pack();
+  set_targets(pack, 3, {7});
+  const at::Tensor hidden = at::randn({6, 40});
+  CHECK(causal.rows(pack) == Tokens{3});
+  CHECK(bound.head.rows(pack) == Tokens{3, 5});
+  for (const Head* head :
+       {static_cast<const Head*>(&causal), static_cast<const Head*>(&bound.head)}) {
+    const at::Tensor read = hidden.index_select(0, at::tensor(head->rows(pack)));
+    const HeadOutput some = head->forward(read, pack, 1), all = head->forward(hidden, pack, 1);
+    CHECK(at::equal(some.loss, all.loss));
+  }
+  CHECK_THROWS_AS(causal.forward(hidden.narrow(0, 0, 4), pack, 1), Error);
 }
 
 TEST_CASE("Classifier: the loss is the weighted cross-entropy of examples with a class") {

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/ops/head_cross_entropy.h"
 #include "tests/catch.h"

@@ -1,6 +1,6 @@
 #include "libradgpt/lora/adapter.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/base/error.h"
 #include "tests/base/temporary_folder.h"

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/model/baichuan.h"
 #include "libradgpt/ops/head_cross_entropy.h"

@@ -1,4 +1,4 @@
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/ops/segment_attention.h"

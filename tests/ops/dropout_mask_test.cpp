@@ -1,6 +1,6 @@
 #include "libradgpt/ops/dropout_mask.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 

@@ -1,6 +1,6 @@
 #include "tests/ops/gradient_checks.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "tests/catch.h"
 

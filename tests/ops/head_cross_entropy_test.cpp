@@ -1,6 +1,6 @@
 #include "libradgpt/ops/head_cross_entropy.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/base/error.h"
 #include "tests/catch.h"

@@ -1,6 +1,6 @@
 #include "tests/ops/linear_case.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/base/random.h"
 

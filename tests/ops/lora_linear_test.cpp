@@ -1,6 +1,6 @@
 #include "libradgpt/ops/lora_linear.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/base/error.h"
 #include "tests/catch.h"

@@ -1,6 +1,6 @@
 #include "libradgpt/ops/parameter_store.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/base/error.h"
 #include "tests/catch.h"

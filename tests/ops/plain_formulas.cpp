@@ -1,6 +1,6 @@
 #include "tests/ops/plain_formulas.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
 #include "libradgpt/ops/segment_attention.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/ops/lora_linear.h"

@@ -1,6 +1,6 @@
 #include "libradgpt/ops/tile_product.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "libradgpt/ops/lanes.h"
 #include "tests/catch.h"

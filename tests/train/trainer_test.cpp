@@ -1,6 +1,6 @@
 #include "libradgpt/train/trainer.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <atomic>
 #include <cmath>
