@@ -2,6 +2,8 @@
 
 #include <torch/types.h>
 
+#include <cstdlib>
+
 #include "libradgpt/base/error.h"
 #include "libradgpt/data/tokenizer_training.h"
 
@@ -60,6 +62,9 @@ std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& toke
 }
 
 int set_threads(const Recipe& recipe) {
+  // LibTorch's matrix products keep compiled code for up to 1,024 shapes, about a megabyte each, and
+  // packs of many sizes bring a new shape at nearly every step.
+  setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64", 0);
   if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
   return at::get_num_threads();
 }

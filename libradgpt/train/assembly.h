@@ -37,7 +37,8 @@ at::ScalarType model_type(const Recipe& recipe);
 /// is not the tokenizer's.
 std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer);
 
-/// Sets the number of threads that LibTorch uses, as the recipe says, and returns it.
+/// Sets the number of threads that LibTorch uses, as the recipe says, and returns it. To be called
+/// before anything is computed: it also bounds what the process keeps of compiled products.
 int set_threads(const Recipe& recipe);
 
 }  // namespace radgpt
