@@ -23,9 +23,9 @@ cmake --build --preset release --target radgpt_executable -j2
 
 step "3/6 writes made-up reports of two centres: chest CT, brain MRI, thyroid ultrasound"
 rm -rf "$output"
-$radgpt simulate --out "$output/data" --reports 6000 --seed 1
+$radgpt simulate --out "$output/data" --reports 12000 --seed 1
 
-step "4/6 trains a tiny base model on one centre's reports, every parameter"
+step "4/6 trains a tiny base model on the reports of both centres, every parameter"
 $radgpt train recipes/quickstart_base.yaml
 
 step "5/6 trains the adapter: four tasks at once, LoRA on the frozen base"
