@@ -125,15 +125,7 @@ SystemAnswers answer_with_model(std::string system, const Baichuan& model,
 
 std::vector<SystemAnswers> answer_with_baselines(const EvaluationSet& set,
                                                  const CorpusPart& training) {
-  std::vector<SystemAnswers> systems;
-  const auto answers_of = [&](const std::string& system) -> std::vector<std::optional<Answer>>& {
-    for (SystemAnswers& known : systems) {
-      if (known.system == system) return known.answers;
-    }
-    systems.push_back({system, {}});
-    systems.back().answers.resize(set.items.size());
-    return systems.back().answers;
-  };
+  std::map<std::string, std::vector<std::optional<Answer>>> by_name;
   for (size_t task = 0; task < set.tasks.size(); ++task) {
     TrainingPairs pairs;
     for (const Example& example : training.examples) {
@@ -143,7 +135,8 @@ std::vector<SystemAnswers> answer_with_baselines(const EvaluationSet& set,
     }
     if (pairs.contexts.empty()) continue;
     for (const auto& baseline : make_baselines(set.tasks[task].kind, pairs)) {
-      std::vector<std::optional<Answer>>& answers = answers_of(baseline->name());
+      std::vector<std::optional<Answer>>& answers = by_name[baseline->name()];
+      answers.resize(set.items.size());
       for (size_t i = 0; i < set.items.size(); ++i) {
         if (set.items[i].task != static_cast<int>(task)) continue;
         Answer& answer = answers[i].emplace();
@@ -151,6 +144,11 @@ std::vector<SystemAnswers> answer_with_baselines(const EvaluationSet& set,
         answer.label = label_of(set.tasks[task], answer.text);
       }
     }
+  }
+  std::vector<SystemAnswers> systems;
+  for (const std::string_view name : kBaselineNames) {
+    const auto found = by_name.find(std::string(name));
+    if (found != by_name.end()) systems.push_back({found->first, std::move(found->second)});
   }
   return systems;
 }

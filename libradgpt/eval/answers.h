@@ -47,7 +47,8 @@ SystemAnswers answer_with_model(std::string system, const Baichuan& model,
                                 const Temperatures& temperatures, const GenerationOptions& options,
                                 const AnswerProgress& progress = {});
 
-/// Majority class, first sentences and nearest neighbour, learnt from the training examples.
+/// Majority class, first sentences and nearest neighbour, learnt from the training examples; those
+/// that apply to a task of the set, in the order of kBaselineNames.
 std::vector<SystemAnswers> answer_with_baselines(const EvaluationSet& set,
                                                  const CorpusPart& training);
 

@@ -1,6 +1,5 @@
 #include "libradgpt/eval/score_report.h"
 
-#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -28,19 +27,6 @@ Json as_json(const SystemScores& scores) {
   }
   if (!scores.confusion.empty()) json["confusion"] = scores.confusion;
   return json;
-}
-
-/// Names of all systems in the order of their first appearance.
-std::vector<std::string> systems_of(const std::vector<ScoreGroup>& groups) {
-  std::vector<std::string> names;
-  for (const ScoreGroup& group : groups) {
-    for (const SystemScores& scores : group.systems) {
-      if (std::find(names.begin(), names.end(), scores.system) == names.end()) {
-        names.push_back(scores.system);
-      }
-    }
-  }
-  return names;
 }
 
 const SystemScores* find_system(const ScoreGroup& group, const std::string& name) {
@@ -87,10 +73,9 @@ std::string scores_as_json(const std::vector<ScoreGroup>& groups, const std::vec
 }
 
 ScoreTable headline_table(const std::vector<ScoreGroup>& groups, const std::vector<Task>& tasks,
-                          TableRows rows) {
+                          const std::vector<std::string>& systems, TableRows rows) {
   ScoreTable table;
   table.headers = {"task", rows == TableRows::kCentres ? "centre" : "modality", "score", "items"};
-  const std::vector<std::string> systems = systems_of(groups);
   table.headers.insert(table.headers.end(), systems.begin(), systems.end());
   for (const ScoreGroup& group : groups) {
     if (!belongs(group, rows)) continue;

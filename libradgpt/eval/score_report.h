@@ -11,12 +11,12 @@ namespace radgpt {
 /// Scores as JSON text for scores.json: every group with every value of every system.
 std::string scores_as_json(const std::vector<ScoreGroup>& groups, const std::vector<Task>& tasks);
 
-/// The headline metric: rows task × centre, or task × modality; a column for each system.
+/// The headline metric: rows task × centre, or task × modality; a column for each of `systems`.
 enum class TableRows { kCentres, kModalities };
 ScoreTable headline_table(const std::vector<ScoreGroup>& groups, const std::vector<Task>& tasks,
-                          TableRows rows);
+                          const std::vector<std::string>& systems, TableRows rows);
 
-/// More about the systems named in `systems`, over all reports: rows task × metric.
+/// More about `systems`, over all reports: rows task × metric.
 ScoreTable detail_table(const std::vector<ScoreGroup>& groups, const std::vector<Task>& tasks,
                         const std::vector<std::string>& systems);
 

@@ -109,8 +109,9 @@ EvaluationResult Evaluation::run() {
   options.resamples = static_cast<int>(recipe_.evaluate.bootstrap);
   options.seed = static_cast<uint64_t>(recipe_.train.seed);
   options.words = words ? &*words : nullptr;
-  EvaluationResult result{score(set_, systems_, options), models_, set_.left_out,
-                          words.has_value()};
+  std::vector<std::string> names;
+  for (const SystemAnswers& system : systems_) names.push_back(system.system);
+  EvaluationResult result{score(set_, systems_, options), names, set_.left_out, words.has_value()};
   write(result);
   return result;
 }
@@ -118,10 +119,11 @@ EvaluationResult Evaluation::run() {
 void Evaluation::write(const EvaluationResult& result) const {
   write_file_atomically(folder_.predictions(), predictions_as_json_lines(set_, systems_));
   write_file_atomically(folder_.scores(), scores_as_json(result.groups, recipe_.tasks));
-  std::string markdown =
-      headline_table(result.groups, recipe_.tasks, TableRows::kCentres).as_markdown() + "\n" +
-      headline_table(result.groups, recipe_.tasks, TableRows::kModalities).as_markdown() + "\n" +
-      detail_table(result.groups, recipe_.tasks, models_).as_markdown();
+  const auto table_of = [&](TableRows rows) {
+    return headline_table(result.groups, recipe_.tasks, result.systems, rows).as_markdown();
+  };
+  std::string markdown = table_of(TableRows::kCentres) + "\n" + table_of(TableRows::kModalities) +
+                         "\n" + detail_table(result.groups, recipe_.tasks, models_).as_markdown();
   if (result.left_out > 0) {
     markdown += concat("\n", result.left_out, " examples did not fit the model.\n");
   }

@@ -12,9 +12,10 @@ namespace radgpt {
 /// What an evaluation found; the tables of score_report.h are made from it.
 struct EvaluationResult {
   std::vector<ScoreGroup> groups;
-  std::vector<std::string> models;  ///< names of the systems that are models: base, adapter, model
-  int64_t left_out = 0;             ///< examples too long for the model
-  bool words = false;               ///< the word list was found, so scores of words are there
+  /// Names of all systems in the order of columns: baselines, base, adapter (or model).
+  std::vector<std::string> systems;
+  int64_t left_out = 0;  ///< examples too long for the model
+  bool words = false;    ///< the word list was found, so scores of words are there
 };
 
 /// Called with what is being done and how far it is.

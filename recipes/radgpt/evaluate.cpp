@@ -22,9 +22,10 @@ void evaluate(const Recipe& recipe) {
     progress.on_note(concat(result.left_out, " examples did not fit the model"));
   }
   if (!result.words) progress.on_note("no word list: scores of words are left out");
-  std::cout << "\n"
-            << headline_table(result.groups, recipe.tasks, TableRows::kModalities).as_text() << "\n"
-            << headline_table(result.groups, recipe.tasks, TableRows::kCentres).as_text();
+  const auto table_of = [&](TableRows rows) {
+    return headline_table(result.groups, recipe.tasks, result.systems, rows).as_text();
+  };
+  std::cout << "\n" << table_of(TableRows::kModalities) << "\n" << table_of(TableRows::kCentres);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +23,10 @@ struct TrainingPairs {
   std::vector<std::string> contexts;
   std::vector<std::string> answers;
 };
+
+/// The names of all, in the order of tables: those that know least first.
+inline constexpr std::array<std::string_view, 3> kBaselineNames = {"majority", "lead",
+                                                                   "nearest neighbour"};
 
 /// Always the most frequent answer; of equally frequent ones the one that occurs first.
 std::unique_ptr<Baseline> make_majority_baseline(const TrainingPairs& pairs);
