@@ -3,7 +3,6 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/generate/prompt_pack.h"
@@ -88,22 +87,6 @@ std::vector<std::vector<double>> score_labels(const Baichuan& model,
     }
   }
   return scores;
-}
-
-std::vector<double> label_probabilities(const std::vector<double>& log_probabilities,
-                                        double temperature) {
-  require(!log_probabilities.empty() && temperature > 0,
-          "label scoring: temperature must be above 0, got ", temperature, " for ",
-          log_probabilities.size(), " labels");
-  const double largest = *std::max_element(log_probabilities.begin(), log_probabilities.end());
-  std::vector<double> probabilities;
-  double sum = 0;
-  for (const double one : log_probabilities) {
-    probabilities.push_back(std::exp((one - largest) / temperature));
-    sum += probabilities.back();
-  }
-  for (double& one : probabilities) one /= sum;
-  return probabilities;
 }
 
 }  // namespace radgpt

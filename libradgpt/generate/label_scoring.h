@@ -22,9 +22,4 @@ std::vector<std::vector<double>> score_labels(const Baichuan& model,
                                               const std::vector<LabelQuery>& queries,
                                               int64_t pack_tokens = 4096);
 
-/// softmax(log_probabilities / temperature): the labels' probabilities given that the answer is one
-/// of them. A temperature fitted on validation calibrates them.
-std::vector<double> label_probabilities(const std::vector<double>& log_probabilities,
-                                        double temperature = 1);
-
 }  // namespace radgpt

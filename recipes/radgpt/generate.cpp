@@ -12,6 +12,7 @@
 #include "libradgpt/base/text.h"
 #include "libradgpt/config/recipe_file.h"
 #include "libradgpt/data/token_dataset.h"
+#include "libradgpt/eval/metrics/calibration.h"
 #include "libradgpt/formats/json.h"
 #include "libradgpt/generate/label_scoring.h"
 #include "libradgpt/lora/adapter.h"

@@ -35,6 +35,8 @@ TEST_CASE("Calibration: label probabilities are a softmax at a temperature") {
   CHECK(p[0] == Approx(0.25));
   const auto cold = label_probabilities(std::vector<double>{std::log(1.0), std::log(3.0)}, 0.5);
   CHECK(cold[1] == Approx(0.9));
+  const auto hot = label_probabilities(std::vector<double>{std::log(1.0), std::log(3.0)}, 1e6);
+  CHECK(hot[0] == Approx(0.5).epsilon(1e-5));
   const auto far = label_probabilities(std::vector<double>{-2000, -1000}, 1);  // no overflow
   CHECK(far[1] == 1);
 }
@@ -99,6 +101,8 @@ TEST_CASE("Calibration: rows that do not fit are refused") {
   CHECK_THROWS_AS(fit_temperature(Rows{}, {}), Error);
   CHECK_THROWS_AS(fit_temperature(Rows{{0, 1}}, truths), Error);
   CHECK_THROWS_AS(fit_temperature(Rows{{0, 1}, {0}}, truths), Error);
+  CHECK_THROWS_AS(label_probabilities({}, 1), Error);
+  CHECK_THROWS_AS(label_probabilities(std::vector<double>{-1}, 0), Error);
   CHECK_THROWS_AS(brier_score(Rows{{0, 1}, {0, 1}}, std::vector<int>{0, 2}), Error);
   const double infinity = std::numeric_limits<double>::infinity();
   CHECK_THROWS_AS(fit_temperature(Rows{{0, -infinity}, {0, 1}}, truths), Error);

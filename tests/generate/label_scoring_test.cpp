@@ -2,9 +2,6 @@
 
 #include <torch/types.h>
 
-#include <cmath>
-#include <numeric>
-
 #include "libradgpt/base/error.h"
 #include "tests/catch.h"
 #include "tests/generate/small_generator.h"
@@ -48,22 +45,11 @@ TEST_CASE("Label scoring: the probability of a label is that of its tokens and t
   }
 }
 
-TEST_CASE("Label scoring: probabilities are those given that the answer is a label") {
-  const std::vector<double> logs = {std::log(0.03), std::log(0.01)};
-  CHECK(label_probabilities(logs)[0] == Approx(0.75));
-  CHECK(label_probabilities(logs, 0.5)[0] == Approx(0.9));
-  const auto hot = label_probabilities(logs, 1e6);
-  CHECK(hot[0] == Approx(0.5).epsilon(1e-5));
-  // Far below what exp can hold.
-  CHECK(label_probabilities({-5000, -5000})[1] == Approx(0.5));
-}
-
 TEST_CASE("Label scoring: refuses what has no probability") {
   const SmallGenerator small(PositionKind::kRope);
   CHECK_THROWS_AS(score_labels(*small.model, {{{}, {{3}}}}), Error);
   CHECK_THROWS_AS(score_labels(*small.model, {{{195}, {}}}), Error);
   CHECK_THROWS_AS(score_labels(*small.model, {{{195}, {{}}}}), Error);
-  CHECK_THROWS_AS(label_probabilities({-1}, 0), Error);
   CHECK(score_labels(*small.model, {}).empty());
 }
 

@@ -45,6 +45,7 @@ double slope(std::span<const std::vector<double>> rows, std::span<const int> tru
 
 std::vector<double> label_probabilities(std::span<const double> log_scores, double temperature) {
   require(!log_scores.empty(), "label probabilities: must have a label, got none");
+  require(temperature > 0, "label probabilities: temperature must be above 0, got ", temperature);
   const double highest = *std::max_element(log_scores.begin(), log_scores.end());
   std::vector<double> p;
   double sum = 0;

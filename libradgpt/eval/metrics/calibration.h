@@ -12,7 +12,8 @@ namespace radgpt {
 /// Error(kInput) if there are no examples, rows differ in length, a truth is no label, or a score
 /// is not finite.
 
-/// softmax(log_scores / temperature).
+/// softmax(log_scores / temperature): the labels' probabilities given that the answer is one of
+/// them. Throws Error(kInput) for no labels or a temperature that is not above 0.
 std::vector<double> label_probabilities(std::span<const double> log_scores, double temperature);
 
 /// Mean of -ln p(truth), p = label_probabilities(log_scores, temperature).
