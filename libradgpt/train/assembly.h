@@ -23,6 +23,7 @@ struct RunFolder {
   std::string model() const { return path + "/model"; }      ///< of a full-parameter run
   std::string predictions() const { return path + "/predictions.jsonl"; }
   std::string scores() const { return path + "/scores.json"; }
+  std::string calibration() const { return path + "/calibration.json"; }
   std::string summary() const { return path + "/summary.md"; }
 };
 

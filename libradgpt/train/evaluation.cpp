@@ -7,6 +7,7 @@
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/files.h"
 #include "libradgpt/eval/score_report.h"
+#include "libradgpt/formats/calibration_file.h"
 #include "libradgpt/lora/adapter.h"
 #include "libradgpt/record/summary.h"
 #include "libradgpt/train/assembly.h"
@@ -46,6 +47,7 @@ class Evaluation {
   EvaluationSet set_;
   std::vector<SystemAnswers> systems_;
   std::vector<std::string> models_;
+  Calibration calibration_;
 };
 
 Tokenizer tokenizer_of_run(const Recipe& recipe, const RunFolder& folder, const Corpus& corpus) {
@@ -78,6 +80,9 @@ void Evaluation::ask(const std::string& system, const Baichuan& model) {
   if (recipe_.evaluate.calibrate) {
     progress_("calibrating " + system, 0, 1);
     temperatures = fit_temperatures(model, held_out(Split::kValidation));
+    for (const auto& [task, temperature] : temperatures) {
+      calibration_[system][recipe_.tasks[static_cast<size_t>(task)].name] = temperature;
+    }
   }
   systems_.push_back(answer_with_model(
       system, model, tokenizer_, set_, temperatures, generation_options(recipe_),
@@ -119,6 +124,7 @@ EvaluationResult Evaluation::run() {
 void Evaluation::write(const EvaluationResult& result) const {
   write_file_atomically(folder_.predictions(), predictions_as_json_lines(set_, systems_));
   write_file_atomically(folder_.scores(), scores_as_json(result.groups, recipe_.tasks));
+  if (recipe_.evaluate.calibrate) write_calibration(folder_.calibration(), calibration_);
   const auto table_of = [&](TableRows rows) {
     return headline_table(result.groups, recipe_.tasks, result.systems, rows).as_markdown();
   };

@@ -23,8 +23,8 @@ using EvaluationProgress =
     std::function<void(const std::string& activity, int64_t done, int64_t of)>;
 
 /// Scores what the run of this recipe left in its folder on held-out reports (evaluate.split), side
-/// by side with the base and with baselines, and writes predictions.jsonl, scores.json and the
-/// section Scores of summary.md there. Throws Error(kInput) if the folder has no result.
+/// by side with the base and with baselines, and writes predictions.jsonl, scores.json, the fitted
+/// temperatures (calibration.json) and the section Scores of summary.md there. Throws Error(kInput) if the folder has no result.
 EvaluationResult run_evaluation(const Recipe& recipe, const EvaluationProgress& progress);
 
 }  // namespace radgpt

@@ -197,6 +197,7 @@ void Run::save_result(RunResult& result) {
     tokenizer_->save(result.folder + "/tokenizer.model");
     weights = "model.safetensors";
   }
+  fs::remove(folder_.calibration());  // it was fitted to an earlier result
   const std::string path = result.folder + "/" + weights;
   if (fs::exists(path)) manifest_.result[weights] = to_hex(sha256_of_file(path));
 }

@@ -34,9 +34,11 @@ void add_evaluate(CLI::App& app) {
   CLI::App* verb = app.add_subcommand(
       "evaluate", "score the result of a run on held-out reports, beside base and baselines");
   verb->footer(
-      "Writes predictions.jsonl, scores.json and summary.md into the run folder (output.folder)\n"
-      "and prints accuracy (classification) and character ROUGE-L (generation) with 95 %\n"
-      "intervals over patients. See `radgpt train --help` for the fields of a recipe.");
+      "Writes predictions.jsonl, scores.json, calibration.json (the temperatures of label\n"
+      "probabilities, fitted on validation, for `radgpt generate`) and summary.md into the run\n"
+      "folder (output.folder), and prints accuracy (classification) and character ROUGE-L\n"
+      "(generation) with 95 % intervals over patients. See `radgpt train --help` for the fields of "
+      "a recipe.");
   const auto arguments = add_recipe_arguments(*verb);
   verb->callback([arguments] { evaluate(arguments->read()); });
 }

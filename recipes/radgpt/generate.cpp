@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@
 #include "libradgpt/config/recipe_file.h"
 #include "libradgpt/data/token_dataset.h"
 #include "libradgpt/eval/metrics/calibration.h"
+#include "libradgpt/formats/calibration_file.h"
 #include "libradgpt/formats/json.h"
 #include "libradgpt/generate/label_scoring.h"
 #include "libradgpt/lora/adapter.h"
@@ -30,7 +32,7 @@ struct GenerateArguments {
   std::string task;
   std::string recipe;
   std::string input = "-";
-  double label_temperature = 1;
+  std::optional<double> label_temperature;
   GenerationOptions options;
 };
 
@@ -113,6 +115,22 @@ std::vector<int32_t> make_prompt(const Report& report, const Task& task, const T
   return prompt;
 }
 
+/// What --label-temperature says, else what `radgpt evaluate` has fitted to the result in use, in
+/// the run folder that holds it; 1 where neither is.
+double label_temperature(const GenerateArguments& arguments) {
+  namespace fs = std::filesystem;
+  if (arguments.label_temperature) return *arguments.label_temperature;
+  const bool is_adapted = !arguments.adapter.empty();
+  const fs::path result = is_adapted ? arguments.adapter : arguments.model;
+  const std::string path = (result / ".." / "calibration.json").lexically_normal().string();
+  if (!fs::exists(path)) return 1;
+  const Calibration calibration = read_calibration(path);
+  const auto system = calibration.find(is_adapted ? "adapter" : "model");
+  if (system == calibration.end()) return 1;
+  const auto task = system->second.find(arguments.task);
+  return task == system->second.end() ? 1 : task->second;
+}
+
 std::string classify(const Baichuan& model, const Tokenizer& tokenizer, const Task& task,
                      const std::vector<int32_t>& prompt, double temperature) {
   LabelQuery query{.prompt = prompt, .labels = {}};
@@ -128,7 +146,7 @@ std::string classify(const Baichuan& model, const Tokenizer& tokenizer, const Ta
 std::string answer(const Baichuan& model, const Tokenizer& tokenizer, const Task& task,
                    const std::vector<int32_t>& prompt, const GenerateArguments& arguments) {
   if (task.kind == TaskKind::kClassification) {
-    return classify(model, tokenizer, task, prompt, arguments.label_temperature);
+    return classify(model, tokenizer, task, prompt, label_temperature(arguments));
   }
   return tokenizer.decode(generate(model, {prompt}, arguments.options).front().ids);
 }
@@ -176,7 +194,10 @@ void add_generate(CLI::App& app) {
   verb->footer(
       "The report is plain text, or a JSON object with fields such as findings, impression,\n"
       "modality. A classification prints its label, a tab and the label's probability; anything\n"
-      "else prints the answer. Without --recipe the tasks are " +
+      "else prints the answer. Probabilities are calibrated where the folder of --adapter (else "
+      "of\n"
+      "--model) lies in a run folder that radgpt evaluate has left a calibration.json in.\n"
+      "Without --recipe the tasks are " +
       names_of(default_tasks()) + ".");
   auto arguments = std::make_shared<GenerateArguments>();
   verb->add_option("--model", arguments->model, "folder of the base in Hugging Face layout")
@@ -187,9 +208,8 @@ void add_generate(CLI::App& app) {
   verb->add_option("--input", arguments->input, "file with the report; - = standard input")
       ->capture_default_str();
   verb->add_option("--label-temperature", arguments->label_temperature,
-                   "calibrates probabilities of labels; fitted by radgpt evaluate")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+                   "divides log-probabilities of labels; default: what radgpt evaluate has fitted")
+      ->check(CLI::PositiveNumber);
   add_sampling(*verb, arguments->options);
   verb->callback([arguments] { generate_answer(*arguments); });
 }

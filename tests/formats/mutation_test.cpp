@@ -10,6 +10,7 @@
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/files.h"
 #include "libradgpt/base/random.h"
+#include "libradgpt/formats/calibration_file.h"
 #include "libradgpt/formats/json.h"
 #include "libradgpt/formats/jsonl.h"
 #include "libradgpt/formats/model_config.h"
@@ -132,6 +133,12 @@ TEST_CASE("Mutations: JSON, its typed access and the model's config") {
   const std::string nested =
       R"({"a":[[1,-2.5e3],{"b":"双肺\u80ba\ud83e\udec1\n"}],"c":null,"d":true})";
   survive(nested, 20'000, [](const std::string& bytes) { parse_json(bytes, {"x"}); });
+}
+
+TEST_CASE("Mutations: calibration files") {
+  const MemoryFile memory;
+  survive(R"({"temperatures":{"adapter":{"abnormal":1.5},"base":{"abnormal":2}}})", 4'000,
+          [&](const std::string& bytes) { read_calibration(memory.write(bytes)); });
 }
 
 TEST_CASE("Mutations: JSON lines") {

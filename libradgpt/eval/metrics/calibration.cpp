@@ -5,12 +5,11 @@
 #include <cmath>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/formats/calibration_file.h"
 
 namespace radgpt {
 namespace {
 
-constexpr double kLowestTemperature = 0.1;
-constexpr double kHighestTemperature = 10;
 constexpr int kBisections = 60;
 constexpr int kBins = 15;
 
@@ -84,7 +83,8 @@ double fit_temperature(std::span<const std::vector<double>> log_scores,
     // Too cold a temperature overstates the probable labels: the slope is positive.
     (slope(log_scores, truths, std::exp(middle)) > 0 ? low : high) = middle;
   }
-  return std::exp((low + high) / 2);
+  // Rounding of exp and log may step over a bound.
+  return std::clamp(std::exp((low + high) / 2), kLowestTemperature, kHighestTemperature);
 }
 
 double expected_calibration_error(std::span<const std::vector<double>> probabilities,
