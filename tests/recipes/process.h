@@ -1,7 +1,12 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
+
+#include "libradgpt/base/files.h"
+#include "tests/base/temporary_folder.h"
 
 namespace radgpt {
 
@@ -12,7 +17,32 @@ struct ProcessResult {
   double seconds = 0;  ///< of processor time, which the machine's load does not change
 };
 
-/// Runs the executable `radgpt` with arguments in the root of the project and waits for its end.
+/// The executable `radgpt` at work in the root of the project. Its stderr comes through a pipe that
+/// holds a single write, so the process waits for its reader and is never further than the line
+/// behind the one read last: a signal sent then arrives where the test wants it.
+class RunningRadgpt {
+ public:
+  explicit RunningRadgpt(const std::vector<std::string>& arguments);
+  ~RunningRadgpt();  ///< kills it if it still runs
+  RunningRadgpt(const RunningRadgpt&) = delete;
+  RunningRadgpt& operator=(const RunningRadgpt&) = delete;
+
+  /// Reads stderr until `text` stands in it; false if it ends without.
+  bool wait_for(const std::string& text);
+  void send(int signal) const;
+  /// Reads stderr to its end and waits for the end of the process.
+  ProcessResult finish();
+
+ private:
+  bool read_errors();
+
+  TemporaryFolder folder_;  ///< of stdout
+  pid_t process_ = -1;      ///< -1 once it has been waited for
+  FileDescriptor pipe_;
+  std::string errors_;
+};
+
+/// Runs the executable `radgpt` with arguments and waits for its end.
 ProcessResult run_radgpt(const std::vector<std::string>& arguments);
 
 }  // namespace radgpt
