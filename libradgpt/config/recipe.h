@@ -21,6 +21,7 @@ enum class PositionChoice { kAuto, kRope, kAlibi };
 enum class DtypeChoice { kAuto, kBf16, kFp32 };
 enum class LayoutChoice { kReports, kAlpaca, kConversations };
 enum class GroupChoice { kPatient, kNone };
+enum class DuplicatesChoice { kError, kDrop };
 enum class TooLongChoice { kError, kDrop, kShortenContext };
 enum class ScheduleChoice { kConstant, kLinear, kCosine };
 enum class ParametersChoice { kAdapter, kFull };
@@ -33,6 +34,7 @@ inline constexpr std::array<std::string_view, 3> kDtypeNames = {"auto", "bf16", 
 inline constexpr std::array<std::string_view, 3> kLayoutNames = {"reports", "alpaca",
                                                                  "conversations"};
 inline constexpr std::array<std::string_view, 2> kGroupNames = {"patient", "none"};
+inline constexpr std::array<std::string_view, 2> kDuplicatesNames = {"error", "drop"};
 inline constexpr std::array<std::string_view, 3> kTooLongNames = {"error", "drop",
                                                                   "shorten_context"};
 inline constexpr std::array<std::string_view, 3> kScheduleNames = {"constant", "linear", "cosine"};
@@ -114,6 +116,7 @@ struct DataRecipe {
   std::string salt = "radgpt";
   double validation_fraction = 0.1;
   double test_fraction = 0.1;
+  DuplicatesChoice duplicates = DuplicatesChoice::kError;
   double near_duplicate = 0.9;
   TooLongChoice too_long = TooLongChoice::kError;
   int64_t max_tokens = 0;
@@ -130,7 +133,10 @@ struct DataRecipe {
           Range::half_open(0, 1));
     visit("test_fraction", test_fraction, "share of the groups of `reports` files",
           Range::half_open(0, 1));
-    visit("near_duplicate", near_duplicate, "Jaccard similarity that counts as a copy; 0 = off", 0,
+    visit("duplicates", duplicates,
+          "of a text in two splits; drop = only the later split keeps it: test, then validation",
+          kDuplicatesNames);
+    visit("near_duplicate", near_duplicate, "Jaccard similarity counted as a near copy; 0 = off", 0,
           1);
     visit("too_long", too_long, "what happens to an example above max_tokens", kTooLongNames);
     visit("max_tokens", max_tokens, "largest example; 0 = model.max_length", 0, 1000000);

@@ -13,6 +13,50 @@ constexpr std::array<Split, kSplits> kAllSplits = {Split::kTrain, Split::kValida
 
 size_t index(Split split) { return static_cast<size_t>(split); }
 
+/// The examples of one report stand together: calls visit(first, last) for each report.
+template <typename Visit>
+void for_each_report(const std::vector<Example>& examples, Visit visit) {
+  for (size_t begin = 0; begin < examples.size();) {
+    size_t end = begin + 1;
+    while (end < examples.size() && examples[end].report == examples[begin].report) ++end;
+    visit(begin, end);
+    begin = end;
+  }
+}
+
+/// What the report of examples [begin, end) gives the model, once each: contexts and written
+/// answers. (Labels are left out: a label may change where the text does not.)
+std::set<std::string> report_texts(const std::vector<Example>& examples, size_t begin, size_t end) {
+  std::set<std::string> result;
+  for (size_t i = begin; i < end; ++i) {
+    result.insert(examples[i].context);
+    if (examples[i].label < 0) result.insert(examples[i].answer);
+  }
+  return result;
+}
+
+/// The texts that are compared: one a report that has examples, one a conversation.
+std::vector<SplitText> comparable_texts(const Corpus& corpus) {
+  std::vector<SplitText> texts;
+  for (const Split split : kAllSplits) {
+    const CorpusPart& part = corpus.part(split);
+    for_each_report(part.examples, [&](size_t begin, size_t end) {
+      const auto report = static_cast<size_t>(part.examples[begin].report);
+      SplitText text{"", split, part.reports[report].source};
+      for (const std::string& part_text : report_texts(part.examples, begin, end)) {
+        text.text += part_text + "\n";
+      }
+      texts.push_back(std::move(text));
+    });
+    for (const Conversation& conversation : part.conversations) {
+      SplitText text{"", split, conversation.source};
+      for (const Turn& turn : conversation.turns) text.text += turn.text + "\n";
+      texts.push_back(std::move(text));
+    }
+  }
+  return texts;
+}
+
 /// Fills a Corpus file by file.
 class CorpusReader {
  public:
@@ -59,6 +103,7 @@ class CorpusReader {
       part.examples = make_examples(part.reports, options_.tasks);
     }
     check_tasks();
+    if (options_.seen_texts == SeenTexts::kDrop) drop_seen();
     return std::move(corpus_);
   }
 
@@ -116,34 +161,31 @@ class CorpusReader {
     }
   }
 
+  void drop_seen() {
+    using Place = std::pair<std::string, int>;
+    std::array<std::set<Place>, kSplits> seen;
+    const std::vector<SplitText> texts = comparable_texts(corpus_);
+    for (const size_t i : find_seen(texts)) {
+      seen[index(texts[i].split)].emplace(texts[i].source.file, texts[i].source.line);
+    }
+    for (size_t i = 0; i < kSplits; ++i) {
+      const auto is_seen = [&places = seen[i]](const auto& record) {
+        return places.count({record.source.file, record.source.line}) > 0;
+      };
+      CorpusPart& part = corpus_.parts[i];
+      const size_t dropped =
+          std::erase_if(part.reports, is_seen) + std::erase_if(part.conversations, is_seen);
+      corpus_.dropped[i] = static_cast<int>(dropped);
+      part.examples = make_examples(part.reports, options_.tasks);
+    }
+  }
+
   const CorpusOptions& options_;
   Corpus corpus_;
   std::map<std::string, std::pair<Split, SourceLine>> patients_;
   std::set<std::string> centres_;
   std::array<int, kSplits> hashed_{};  // reports and conversations split by hash
 };
-
-/// The examples of one report stand together: calls visit(first, last) for each report.
-template <typename Visit>
-void for_each_report(const std::vector<Example>& examples, Visit visit) {
-  for (size_t begin = 0; begin < examples.size();) {
-    size_t end = begin + 1;
-    while (end < examples.size() && examples[end].report == examples[begin].report) ++end;
-    visit(begin, end);
-    begin = end;
-  }
-}
-
-/// What the report of examples [begin, end) gives the model, once each: contexts and written
-/// answers. (Labels are left out: a label may change where the text does not.)
-std::set<std::string> report_texts(const std::vector<Example>& examples, size_t begin, size_t end) {
-  std::set<std::string> result;
-  for (size_t i = begin; i < end; ++i) {
-    result.insert(examples[i].context);
-    if (examples[i].label < 0) result.insert(examples[i].answer);
-  }
-  return result;
-}
 
 }  // namespace
 
@@ -162,24 +204,7 @@ TokenDataset tokenize(const CorpusPart& part, const Tokenizer& tokenizer,
 }
 
 Duplicates find_duplicates(const Corpus& corpus, double threshold) {
-  std::vector<SplitText> texts;
-  for (const Split split : kAllSplits) {
-    const CorpusPart& part = corpus.part(split);
-    for_each_report(part.examples, [&](size_t begin, size_t end) {
-      const auto report = static_cast<size_t>(part.examples[begin].report);
-      SplitText text{"", split, part.reports[report].source};
-      for (const std::string& part_text : report_texts(part.examples, begin, end)) {
-        text.text += part_text + "\n";
-      }
-      texts.push_back(std::move(text));
-    });
-    for (const Conversation& conversation : part.conversations) {
-      SplitText text{"", split, conversation.source};
-      for (const Turn& turn : conversation.turns) text.text += turn.text + "\n";
-      texts.push_back(std::move(text));
-    }
-  }
-  return find_duplicates(texts, threshold);
+  return find_duplicates(comparable_texts(corpus), threshold);
 }
 
 void require_no_leaks(const Duplicates& duplicates) {
@@ -187,7 +212,8 @@ void require_no_leaks(const Duplicates& duplicates) {
   const auto& [held_out, seen] = duplicates.leaks.front();
   fail(ErrorKind::kInput, held_out.file, ":", held_out.line,
        ": a held-out text must not stand in an earlier split, got the text of ", seen.file, ":",
-       seen.line, "; ", duplicates.leaks.size(), " text(s) are such duplicates");
+       seen.line, "; ", duplicates.leaks.size(),
+       " text(s) are such duplicates (data.duplicates: drop leaves the earlier copies out)");
 }
 
 std::vector<std::string> training_texts(const Corpus& corpus) {

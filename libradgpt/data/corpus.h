@@ -13,6 +13,13 @@
 
 namespace radgpt {
 
+/// What becomes of a text that a later split holds out too, exactly (train before validation before
+/// test).
+enum class SeenTexts {
+  kKeep,  ///< it stays, to be found by find_duplicates
+  kDrop,  ///< its report is left out of the earlier split
+};
+
 /// Everything that decides what is learnt and what is held out.
 struct CorpusOptions {
   std::vector<ReportSource> reports;
@@ -21,6 +28,7 @@ struct CorpusOptions {
   std::vector<Task> tasks;
   std::vector<std::string> train_centres;  ///< reports of others stay out of train; empty = all
   int64_t limit = 0;                       ///< reports of each file and split; 0 = all
+  SeenTexts seen_texts = SeenTexts::kKeep;
 };
 
 /// One split: reports, and their examples report by report.
@@ -30,7 +38,7 @@ struct CorpusPart {
   std::vector<Conversation> conversations;
 };
 
-/// What a file gave.
+/// What a file gave, before seen texts are dropped.
 struct SourceCounts {
   std::string path;
   std::array<int, kSplits> reports{};  ///< or conversations
@@ -40,7 +48,8 @@ struct SourceCounts {
 
 struct Corpus {
   std::array<CorpusPart, kSplits> parts;
-  std::vector<SourceCounts> sources;  ///< reports, then conversations, in the order of options
+  std::vector<SourceCounts> sources;   ///< reports, then conversations, in the order of options
+  std::array<int, kSplits> dropped{};  ///< reports and conversations, by SeenTexts::kDrop
 
   const CorpusPart& part(Split split) const { return parts[static_cast<size_t>(split)]; }
 };
@@ -49,7 +58,8 @@ struct Corpus {
 /// or centre names it, except where a source has no patients (each report is its own).
 /// Throws Error(kInput) as the readers do, for a patient in two splits (files that fix different
 /// ones), for a task that no report has the fields or labels for, for a training centre that no
-/// report is from, and for a hashed split that was to get a share but got nothing.
+/// report is from, and for a hashed split that was to get a share but got nothing. The texts by
+/// which reports are the same: see find_duplicates below.
 Corpus read_corpus(const CorpusOptions& options);
 
 /// The examples and conversations of one split as ids: what trainer and evaluator work on.

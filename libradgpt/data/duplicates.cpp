@@ -104,4 +104,18 @@ Duplicates find_duplicates(const std::vector<SplitText>& texts, double threshold
   return result;
 }
 
+std::vector<size_t> find_seen(const std::vector<SplitText>& texts) {
+  const DistinctTexts distinct = collect(texts);
+  std::vector<size_t> seen;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const DistinctText& same = distinct.texts[static_cast<size_t>(distinct.of[i])];
+    bool is_held_out = false;
+    for (size_t later = static_cast<size_t>(texts[i].split) + 1; later < kSplits; ++later) {
+      is_held_out |= same.count[later] > 0;
+    }
+    if (is_held_out) seen.push_back(i);
+  }
+  return seen;
+}
+
 }  // namespace radgpt

@@ -43,4 +43,7 @@ struct Duplicates {
 /// A threshold of 0 leaves near duplicates out. Throws Error(kInput) unless it is in [0, 1].
 Duplicates find_duplicates(const std::vector<SplitText>& texts, double threshold);
 
+/// Places of the texts that a later split has too, exactly: without them there are no leaks.
+std::vector<size_t> find_seen(const std::vector<SplitText>& texts);
+
 }  // namespace radgpt

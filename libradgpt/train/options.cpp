@@ -44,6 +44,8 @@ CorpusOptions corpus_options(const Recipe& recipe) {
   options.tasks = recipe.tasks;
   options.train_centres = recipe.data.train_centres;
   options.limit = recipe.data.limit;
+  const bool drop = recipe.data.duplicates == DuplicatesChoice::kDrop;
+  options.seen_texts = drop ? SeenTexts::kDrop : SeenTexts::kKeep;
   return options;
 }
 

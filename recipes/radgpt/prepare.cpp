@@ -57,8 +57,11 @@ void print_twins(const char* kind, const TwinCounts& counts) {
   }
 }
 
-void print_duplicates(const Recipe& recipe, const Duplicates& duplicates) {
+void print_duplicates(const Recipe& recipe, const Corpus& corpus, const Duplicates& duplicates) {
   print_heading("duplicates");
+  if (recipe.data.duplicates == DuplicatesChoice::kDrop) {
+    print_counts("dropped for a later split's copy", corpus.dropped);
+  }
   print_twins("exact", duplicates.exact);
   if (recipe.data.near_duplicate > 0) print_twins("near", duplicates.near);
 }
@@ -105,7 +108,7 @@ void prepare(const Recipe& recipe) {
   print_sources(corpus);
   print_examples(recipe, corpus);
   const Duplicates duplicates = find_duplicates(corpus, recipe.data.near_duplicate);
-  print_duplicates(recipe, duplicates);
+  print_duplicates(recipe, corpus, duplicates);
   require_no_leaks(duplicates);
 
   const Tokenizer tokenizer = make_tokenizer(recipe, corpus);
@@ -127,8 +130,10 @@ void add_prepare(CLI::App& app) {
   CLI::App* verb = app.add_subcommand(
       "prepare", "looks at a recipe's reports: splits, copies, leaks, lengths, tokens");
   verb->footer(
-      "Prints what training and evaluation will see, and writes nothing. A patient or a text in\n"
-      "two splits is an error (exit code 3). Needs the reports and the tokenizer, not the base.");
+      "Prints what training and evaluation will see, and writes nothing. A patient in two splits "
+      "is\n"
+      "an error (exit code 3), and so is a text unless data.duplicates is drop. Needs the reports\n"
+      "and the tokenizer, not the base.");
   const auto arguments = add_recipe_arguments(*verb);
   verb->callback([arguments] { prepare(arguments->read()); });
 }

@@ -125,8 +125,63 @@ TEST_CASE("Corpus: a held-out report with the text of a training report is a lea
                     test.path() +
                         ":2: a held-out text must not stand in an earlier split, got "
                         "the text of " +
-                        train.path() + ":1; 1 text(s) are such duplicates");
+                        train.path() +
+                        ":1; 1 text(s) are such duplicates (data.duplicates: drop leaves the "
+                        "earlier copies out)");
   CHECK_NOTHROW(require_no_leaks(Duplicates{}));
+}
+
+std::vector<std::string> ids_of(const Corpus& corpus, Split split) {
+  std::vector<std::string> ids;
+  for (const Report& report : corpus.part(split).reports) ids.push_back(report.id);
+  return ids;
+}
+
+TEST_CASE("Corpus: seen texts can be dropped, so that the latest split alone keeps them") {
+  const ScratchFile train(line("a", "p1", "双肺清晰") + line("b", "p2", "结节") +
+                          line("c", "p3", "双肺清晰 ") + line("d", "p4", "囊肿") +
+                          line("e", "p5", "结节"));
+  const ScratchFile validation(line("f", "p6", "囊肿") + line("g", "p7", "肿块"));
+  const ScratchFile test(line("h", "p8", "双肺　清晰") + line("i", "p9", "肿块"));
+  CorpusOptions options = options_for(train, Split::kTrain);
+  for (const auto& [file, split] :
+       {std::pair{&validation, Split::kValidation}, std::pair{&test, Split::kTest}}) {
+    options.reports.push_back(options.reports[0]);
+    options.reports.back().path = file->path();
+    options.reports.back().split = split;
+  }
+  CHECK(find_duplicates(read_corpus(options), 0).leaks.size() == 3);
+  CHECK(read_corpus(options).dropped == std::array<int, kSplits>{});
+
+  options.seen_texts = SeenTexts::kDrop;
+  const Corpus corpus = read_corpus(options);
+  CHECK(ids_of(corpus, Split::kTrain) == std::vector<std::string>{"b", "e"});
+  CHECK(ids_of(corpus, Split::kValidation) == std::vector<std::string>{"f"});
+  CHECK(ids_of(corpus, Split::kTest) == std::vector<std::string>{"h", "i"});
+  CHECK(corpus.dropped == std::array<int, kSplits>{3, 1, 0});
+  CHECK_NOTHROW(require_no_leaks(find_duplicates(corpus, 0.9)));
+  const std::vector<Example>& examples = corpus.part(Split::kTrain).examples;
+  REQUIRE(examples.size() == 2);
+  CHECK(examples[0].report == 0);
+  CHECK(examples[1].report == 1);
+
+  options.reports[0].path = test.path();  // of the same patients
+  CHECK(message_of(options).find(": patient must be in one split") != std::string::npos);
+}
+
+TEST_CASE("Corpus: seen conversations can be dropped too") {
+  const std::string one = R"([{"from":"human","value":"甲"},{"from":"gpt","value":"乙"}])";
+  const std::string other = R"([{"from":"human","value":"甲"},{"from":"gpt","value":"丙"}])";
+  const ScratchFile train("{\"conversations\":" + one + "}\n{\"conversations\":" + other + "}\n");
+  const ScratchFile test("{\"conversations\":" + one + "}\n");
+  CorpusOptions options;
+  options.conversations = {{train.path(), Split::kTrain, 0}, {test.path(), Split::kTest, 0}};
+  options.seen_texts = SeenTexts::kDrop;
+  const Corpus corpus = read_corpus(options);
+  REQUIRE(corpus.part(Split::kTrain).conversations.size() == 1);
+  CHECK(corpus.part(Split::kTrain).conversations[0].source.line == 2);
+  CHECK(corpus.part(Split::kTest).conversations.size() == 1);
+  CHECK(corpus.dropped[0] == 1);
 }
 
 TEST_CASE("Corpus: plain text without contexts is compared by its answers") {

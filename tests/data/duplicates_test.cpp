@@ -102,6 +102,28 @@ TEST_CASE("Duplicates: exact twins are counted by split and leaks name both line
   CHECK(found.leaks[0].seen.line == 1);
 }
 
+TEST_CASE("Duplicates: a text is seen if a later split has it too") {
+  struct Row {
+    std::vector<Split> splits;  ///< of texts that are all the same
+    std::vector<size_t> seen;
+  };
+  const Row table[] = {
+      {{Split::kTrain}, {}},
+      {{Split::kTrain, Split::kTrain}, {}},
+      {{Split::kTest, Split::kTest}, {}},
+      {{Split::kTrain, Split::kTest}, {0}},
+      {{Split::kTest, Split::kTrain, Split::kTrain}, {1, 2}},
+      {{Split::kTrain, Split::kValidation}, {0}},
+      {{Split::kValidation, Split::kTest}, {0}},
+      {{Split::kTrain, Split::kValidation, Split::kTest}, {0, 1}},
+  };
+  for (const Row& row : table) {
+    std::vector<SplitText> texts = {{"肝囊肿。", Split::kTrain, {}}};
+    for (const Split split : row.splits) texts.insert(texts.end() - 1, {"脾大。", split, {}});
+    CHECK(find_seen(texts) == row.seen);
+  }
+}
+
 TEST_CASE("Duplicates: the threshold is met exactly, by hand") {
   // 10 characters have 6 grams; the first 9 of them have 5 of these: Jaccard 5/6.
   const std::vector<SplitText> texts = {{"abcdefghij", Split::kTrain, {}},

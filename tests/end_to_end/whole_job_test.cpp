@@ -1,6 +1,8 @@
 #include <filesystem>
 #include <numeric>
 
+#include "libradgpt/base/error.h"
+#include "libradgpt/base/files.h"
 #include "libradgpt/base/hash.h"
 #include "libradgpt/config/recipe_file.h"
 #include "libradgpt/formats/json.h"
@@ -91,6 +93,33 @@ TEST_CASE("Whole job: reports become a base, an adapter that has learnt, and a t
     CHECK(evaluate.output.find(system) != std::string::npos);
   }
   check_scores(folder);
+}
+
+TEST_CASE("Whole job: dropped copies of held-out texts are told, counted and recorded") {
+  std::string reports = read_file(small_reports(), 1 << 20);
+  for (nlohmann::json line : json_lines(small_reports())) {  // all texts once more, of others
+    line["id"] = line["id"].get<std::string>() + "-copy";
+    line["patient"] = line["patient"].get<std::string>() + "-copy";
+    reports += line.dump() + "\n";
+  }
+  const TemporaryFolder folder;
+  write_adapter_recipe(folder, folder.write("reports.jsonl", reports));
+  CHECK(run_radgpt(arguments_of("train", folder)).exit_code == 3);
+  const std::vector<std::string> overrides = {"data.duplicates=drop", "train.steps=1",
+                                              "output.existing=overwrite"};
+  const ProcessResult train = run_radgpt(arguments_of("train", folder, overrides));
+  INFO(train.errors);
+  REQUIRE(train.exit_code == 0);
+  const nlohmann::json manifest = read_json_file(folder.file("run/manifest.json"), 1 << 20);
+  const int dropped = manifest.at("counts").at("copies of held-out texts dropped").get<int>();
+  CHECK(dropped > 10);
+  CHECK(train.errors.starts_with(concat("dropped ", dropped, " copies of held-out texts\n")));
+  CHECK(folder.read("run/summary.md")
+            .find(concat("| copies of held-out texts dropped | ", dropped, " |")) !=
+        std::string::npos);
+  const ProcessResult prepare = run_radgpt(arguments_of("prepare", folder, overrides));
+  CHECK(prepare.exit_code == 0);
+  CHECK(prepare.output.find("dropped for a later split's copy") != std::string::npos);
 }
 
 TEST_CASE("Whole job: the same recipe again gives the same losses and the same file") {
