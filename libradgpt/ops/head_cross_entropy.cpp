@@ -10,6 +10,7 @@
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <cmath>
 #include <limits>
 
 #include "libradgpt/ops/composite_node.h"
@@ -127,11 +128,16 @@ struct LossPass {
 void loss_pass(const at::Tensor& hidden, const HeadWeight& weight, const at::Tensor& targets,
                double factor, LossPass& pass) {
   const at::Tensor& normalised = weight.normalised;
-  const int64_t step = chunk_rows(weight);
+  const int64_t step = std::min(chunk_rows(weight), hidden.size(0));
+  // Both buffers serve all chunks: fresh memory of this size costs more than it takes to fill it.
+  at::Tensor buffer = at::empty({step, normalised.size(0)}, hidden.options());
+  at::Tensor product;
+  if (pass.normalised.defined()) product = at::empty_like(normalised);
   for (int64_t first = 0; first < hidden.size(0); first += step) {
     const int64_t rows = std::min(step, hidden.size(0) - first);
     const at::Tensor chunk = hidden.narrow(0, first, rows);
-    const at::Tensor logits = at::mm(chunk, normalised.t());
+    at::Tensor logits = buffer.narrow(0, 0, rows);
+    at::mm_out(logits, chunk, normalised.t());
     const at::Tensor log_probabilities =
         replace_by_gradient(logits, targets.narrow(0, first, rows), factor);
     for (int64_t row = 0; row < rows; ++row) {
@@ -141,16 +147,55 @@ void loss_pass(const at::Tensor& hidden, const HeadWeight& weight, const at::Ten
       at::Tensor part = pass.hidden.narrow(0, first, rows);
       at::mm_out(part, logits, normalised);
     }
-    if (pass.normalised.defined()) pass.normalised.add_(at::mm(logits.t(), chunk));
+    if (product.defined()) {
+      at::mm_out(product, logits.t(), chunk);
+      pass.normalised.add_(product);
+    }
   }
 }
 
-/// The gradient of W from that of N = W / |W|, per row: (dN - N (N . dN)) / |W|.
-at::Tensor through_normalisation(const at::Tensor& gradient, const at::Tensor& master) {
-  const at::Tensor w = master.detach();
-  const at::Tensor norm = w.norm(2, {1}, true).clamp_min(1e-12);
-  const at::Tensor n = w / norm;
-  return (gradient - n * (n * gradient).sum({1}, true)) / norm;
+/// g, the gradient of one row of N = W / |W|, becomes that of W: (g - N (N . g)) / |W|.
+template <typename C>
+[[gnu::target_clones("avx512f", "avx2", "default")]] void row_through_normalisation(const C* w,
+                                                                                    int64_t n,
+                                                                                    C* g) {
+  Lanes<C> squares{}, products{};
+  for (int64_t i = 0; i < n; i += kLanes<C>) {
+    Lanes<C> weights, gradients;
+    take(w + i, n - i, weights);
+    take(g + i, n - i, gradients);
+    squares += weights * weights;
+    products += weights * gradients;
+  }
+  const C norm = std::max(std::sqrt(sum_of<C>(squares)), C{1e-12});
+  const C along = sum_of<C>(products) / (norm * norm);
+  for (int64_t i = 0; i < n; i += kLanes<C>) {
+    Lanes<C> weights, gradients;
+    take(w + i, n - i, weights);
+    take(g + i, n - i, gradients);
+    put((gradients - weights * along) / norm, n - i, g + i);
+  }
+}
+
+/// The same for all rows; `master` is W.
+template <typename C>
+void through_normalisation(const at::Tensor& master, at::Tensor& gradient) {
+  const int64_t width = master.size(1);
+  const C* w = master.const_data_ptr<C>();
+  C* g = gradient.mutable_data_ptr<C>();
+  at::parallel_for(0, master.size(0), 64, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      row_through_normalisation(w + row * width, width, g + row * width);
+    }
+  });
+}
+
+void through_normalisation(const at::Tensor& master, at::Tensor& gradient) {
+  if (master.scalar_type() == at::kDouble) {
+    through_normalisation<double>(master, gradient);
+  } else {
+    through_normalisation<float>(master, gradient);
+  }
 }
 
 /// Its gradients are ready; backward only scales them.
@@ -193,7 +238,7 @@ at::Tensor head_cross_entropy(const at::Tensor& hidden, const HeadWeight& weight
     if (train_hidden) pass.hidden = at::empty_like(rows);
     if (train_head) pass.normalised = at::zeros_like(weight.master);
     loss_pass(rows, weight, targets.contiguous(), 1.0 / divisor, pass);
-    if (train_head) pass.normalised = through_normalisation(pass.normalised, weight.master);
+    if (train_head) through_normalisation(weight.master, pass.normalised);
     loss = at::scalar_tensor(pass.loss,
                              hidden.options().dtype(at::toOpMathType(hidden.scalar_type())));
   }
