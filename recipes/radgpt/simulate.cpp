@@ -11,7 +11,7 @@ constexpr uint64_t kMostReports = 10'000'000;  // 7 GB; the names of reports hav
 
 struct SimulateArguments {
   std::string out;
-  uint64_t reports = 6000;
+  uint64_t reports = 12000;
   uint64_t seed = 0;
 };
 
