@@ -217,7 +217,8 @@ struct TrainRecipe {
   void describe(FieldVisitor& visit) {
     visit("parameters", parameters, "train an adapter, or all weights", kParametersNames);
     visit("head", head, "causal_lm, classifier, or one of your own", TextKind::kPlain);
-    visit("head_task", head_task, "the task that a classifier head learns", TextKind::kPlain);
+    visit("head_task", head_task, "the task that a classifier head learns, and alone answers",
+          TextKind::kPlain);
     visit("epochs", epochs, "times through the data; 0 = by steps", 0, 1000000);
     visit("steps", steps, "updates; 0 = by epochs", 0, kAnyCount);
     visit("pack_tokens", pack_tokens, "tokens of a micro-batch", 16, 1000000);
@@ -253,7 +254,9 @@ struct EvaluateRecipe {
 
   void describe(FieldVisitor& visit) {
     visit("split", split, "the reports that are scored", kSplitNames);
-    visit("limit", limit, "score the first N reports; 0 = all", 0, kAnyCount);
+    visit("limit", limit,
+          "score N reports, drawn from all held-out ones by a hash of their ids; 0 = all", 0,
+          kAnyCount);
     visit("batch", batch, "examples generated at a time", 1, 65536);
     visit("max_new_tokens", max_new_tokens, "longest answer", 1, 1000000);
     visit("temperature", temperature, "of sampling; 0 = greedy", 0, 100);
@@ -264,7 +267,8 @@ struct EvaluateRecipe {
           Range::positive(10));
     visit("bootstrap", bootstrap, "resamples of the confidence intervals; 0 = none", 0, 1000000);
     visit("calibrate", calibrate, "fit the temperature of label probabilities on validation");
-    visit("compare_base", compare_base, "score the base without adapter too");
+    visit("compare_base", compare_base,
+          "score the base without adapter too, unless head_task is given");
     visit("baselines", baselines, "score majority class, first sentences, nearest neighbour too");
   }
 };

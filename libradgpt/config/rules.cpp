@@ -200,6 +200,12 @@ void Rules::check_train() const {
     fault("train.head_task", "must name the task that the classifier learns");
   }
   if (train.head_task.empty()) return;
+  if (train.head == "causal_lm") {
+    fault("train.head_task", "must be left out for causal_lm, which answers every task");
+  } else if (train.parameters == ParametersChoice::kFull) {
+    fault("train.head_task",
+          "must be left out where train.parameters is full, whose model folder keeps no head");
+  }
   for (const Task& task : recipe_.tasks) {
     if (task.name != train.head_task) continue;
     if (task.kind != TaskKind::kClassification) {

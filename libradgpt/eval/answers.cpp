@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "libradgpt/eval/class_scoring.h"
 #include "libradgpt/eval/metrics/baselines.h"
 #include "libradgpt/eval/metrics/calibration.h"
 #include "libradgpt/eval/metrics/label_parser.h"
@@ -22,13 +23,26 @@ std::vector<size_t> classification_items(const EvaluationSet& set) {
   return chosen;
 }
 
-std::vector<std::vector<double>> score_items(const Baichuan& model, const EvaluationSet& set,
+std::vector<std::vector<int32_t>> prompts_of(const EvaluationSet& set,
                                              const std::vector<size_t>& items) {
+  std::vector<std::vector<int32_t>> prompts;
+  for (const size_t item : items) prompts.push_back(set.items[item].prompt);
+  return prompts;
+}
+
+std::vector<std::vector<double>> score_items(const AskedModel& asked, const EvaluationSet& set,
+                                             const std::vector<size_t>& items) {
+  if (items.empty()) return {};
+  if (asked.head != nullptr) {
+    const auto& labels = set.task(set.items[items.front()]).labels;
+    return score_classes(asked.model, *asked.head, prompts_of(set, items),
+                         static_cast<int64_t>(labels.size()));
+  }
   std::vector<LabelQuery> queries;
   for (const size_t item : items) {
     queries.push_back({set.items[item].prompt, set.label_ids[set.items[item].task]});
   }
-  return score_labels(model, queries);
+  return score_labels(asked.model, queries);
 }
 
 LabelParser parser_of(const Task& task) {
@@ -44,10 +58,10 @@ int label_of(const Task& task, const std::string& answer) {
   return kInvalidAnswer;
 }
 
-void choose_labels(const Baichuan& model, const EvaluationSet& set,
+void choose_labels(const AskedModel& asked, const EvaluationSet& set,
                    const Temperatures& temperatures, std::vector<std::optional<Answer>>& answers) {
   const std::vector<size_t> items = classification_items(set);
-  const auto scores = score_items(model, set, items);
+  const auto scores = score_items(asked, set, items);
   for (size_t i = 0; i < items.size(); ++i) {
     const EvaluationItem& item = set.items[items[i]];
     const auto found = temperatures.find(item.task);
@@ -66,10 +80,8 @@ std::vector<std::string> generate_texts(const Baichuan& model, const Tokenizer& 
                                         const EvaluationSet& set, const std::vector<size_t>& items,
                                         const GenerationOptions& options,
                                         const GenerationProgress& progress) {
-  std::vector<std::vector<int32_t>> prompts;
-  for (const size_t item : items) prompts.push_back(set.items[item].prompt);
   std::vector<std::string> texts;
-  for (const Generation& generation : generate(model, prompts, options, progress)) {
+  for (const Generation& generation : generate(model, prompts_of(set, items), options, progress)) {
     texts.push_back(tokenizer.decode(generation.ids));
   }
   return texts;
@@ -77,9 +89,9 @@ std::vector<std::string> generate_texts(const Baichuan& model, const Tokenizer& 
 
 }  // namespace
 
-Temperatures fit_temperatures(const Baichuan& model, const EvaluationSet& validation) {
+Temperatures fit_temperatures(const AskedModel& asked, const EvaluationSet& validation) {
   const std::vector<size_t> items = classification_items(validation);
-  const auto scores = score_items(model, validation, items);
+  const auto scores = score_items(asked, validation, items);
   std::map<int, std::pair<std::vector<std::vector<double>>, std::vector<int>>> by_task;
   for (size_t i = 0; i < items.size(); ++i) {
     const EvaluationItem& item = validation.items[items[i]];
@@ -93,13 +105,13 @@ Temperatures fit_temperatures(const Baichuan& model, const EvaluationSet& valida
   return temperatures;
 }
 
-SystemAnswers answer_with_model(std::string system, const Baichuan& model,
-                                const Tokenizer& tokenizer, const EvaluationSet& set,
-                                const Temperatures& temperatures, const GenerationOptions& options,
-                                const AnswerProgress& progress) {
-  SystemAnswers result{std::move(system), {}};
+SystemAnswers answer_with_model(const AskedModel& asked, const Tokenizer& tokenizer,
+                                const EvaluationSet& set, const Temperatures& temperatures,
+                                const GenerationOptions& options, const AnswerProgress& progress) {
+  SystemAnswers result{asked.system, {}};
   result.answers.resize(set.items.size());
-  choose_labels(model, set, temperatures, result.answers);
+  choose_labels(asked, set, temperatures, result.answers);
+  if (asked.head != nullptr) return result;
   const std::vector<size_t> classified = classification_items(set);
   std::vector<size_t> written;
   for (size_t i = 0; i < set.items.size(); ++i) {
@@ -111,13 +123,14 @@ SystemAnswers answer_with_model(std::string system, const Baichuan& model,
   };
   GenerationOptions short_options = options;
   short_options.max_new_tokens = std::min(options.max_new_tokens, kLabelTokens);
-  const auto labels = generate_texts(model, tokenizer, set, classified, short_options, report);
+  const auto labels =
+      generate_texts(asked.model, tokenizer, set, classified, short_options, report);
   for (size_t i = 0; i < classified.size(); ++i) {
     const Task& task = set.task(set.items[classified[i]]);
     result.answers[classified[i]]->generated_label = parser_of(task).parse(labels[i]).label;
   }
   const auto before = static_cast<int64_t>(classified.size());
-  const auto texts = generate_texts(model, tokenizer, set, written, options,
+  const auto texts = generate_texts(asked.model, tokenizer, set, written, options,
                                     [&](int64_t done) { report(before + done); });
   for (size_t i = 0; i < written.size(); ++i) result.answers[written[i]].emplace().text = texts[i];
   return result;
@@ -127,6 +140,10 @@ std::vector<SystemAnswers> answer_with_baselines(const EvaluationSet& set,
                                                  const CorpusPart& training) {
   std::map<std::string, std::vector<std::optional<Answer>>> by_name;
   for (size_t task = 0; task < set.tasks.size(); ++task) {
+    const bool is_asked = std::any_of(
+        set.items.begin(), set.items.end(),
+        [&](const EvaluationItem& item) { return item.task == static_cast<int>(task); });
+    if (!is_asked) continue;
     TrainingPairs pairs;
     for (const Example& example : training.examples) {
       if (example.task != static_cast<int>(task)) continue;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,13 @@ struct EvaluationItem {
   std::vector<int32_t> prompt;       ///< ends with the assistant token
 };
 
+/// What became of the held-out reports in one task.
+struct TaskCounts {
+  int64_t items = 0;     ///< asked
+  int64_t too_long = 0;  ///< drawn, but do not fit the model even with a shortened context
+  int64_t unlisted = 0;  ///< in the whole part: the report's label is none of the task's labels
+};
+
 /// The held-out examples of the tasks. `part` and `tasks` outlive it.
 struct EvaluationSet {
   const CorpusPart& part;
@@ -24,7 +32,7 @@ struct EvaluationSet {
   std::vector<EvaluationItem> items;  ///< by report, then task
   /// Ids of every label of a classification: label_ids[task][label].
   std::vector<std::vector<std::vector<int32_t>>> label_ids;
-  int64_t left_out = 0;  ///< examples that do not fit the model even with a shortened context
+  std::vector<TaskCounts> counts;  ///< by task
 
   const Report& report(const EvaluationItem& item) const { return part.reports[item.report]; }
   const Task& task(const EvaluationItem& item) const { return tasks[item.task]; }
@@ -33,9 +41,17 @@ struct EvaluationSet {
   }
 };
 
-/// The first `limit` reports of the part (0: all). A context that is too long is shortened, so
-/// that prompt and reference answer fit into `max_tokens`.
+struct EvaluationSetOptions {
+  /// Of prompt and reference answer; a context that is too long for it is shortened.
+  int32_t max_tokens = 4096;
+  /// Reports drawn from those with an example: the ones with the smallest SHA-256 of salt, id and
+  /// patient, so that order and number of files do not matter. 0: all.
+  int64_t limit = 0;
+  std::string salt = {};
+  std::optional<int> task = {};  ///< ask this one alone
+};
+
 EvaluationSet make_evaluation_set(const CorpusPart& part, const std::vector<Task>& tasks,
-                                  const Tokenizer& tokenizer, int32_t max_tokens, int64_t limit);
+                                  const Tokenizer& tokenizer, const EvaluationSetOptions& options);
 
 }  // namespace radgpt

@@ -112,8 +112,10 @@ void GroupScorer::score_probabilities(const SystemAnswers& system, const std::ve
     if (given.generated_label == kInvalidAnswer) ++generated_invalid;
   }
   const auto count = static_cast<double>(truths.size());
-  scores.values["generated_accuracy"] = exactly(generated_right / count);
-  scores.values["invalid_rate"] = exactly(generated_invalid / count);
+  if (answer(system, 0).generated_label) {
+    scores.values["generated_accuracy"] = exactly(generated_right / count);
+    scores.values["invalid_rate"] = exactly(generated_invalid / count);
+  }
   scores.values["ece"] = exactly(expected_calibration_error(probabilities, truths));
   scores.values["brier"] = exactly(brier_score(probabilities, truths));
   if (const std::optional<double> area = mean_area_under_curve(probabilities, truths)) {

@@ -14,9 +14,9 @@ namespace radgpt {
 
 /// Scores of one system on one group. Rates are in [0, 1], also ROUGE and BLEU.
 ///
-/// Classification: accuracy, macro_f1, micro_f1, weighted_f1, invalid_rate; for a model also
-///   generated_accuracy (free answer instead of the closed list; its invalid_rate), auc, ece,
-///   brier; with two labels also sensitivity and specificity of the first.
+/// Classification: accuracy, macro_f1, micro_f1, weighted_f1, invalid_rate; for a model also auc,
+///   ece, brier, and without a head that classifies generated_accuracy (free answer instead of the
+///   closed list; its invalid_rate); with two labels also sensitivity and specificity of the first.
 /// Generation: rouge_1, rouge_2, rouge_l, bleu_1 … bleu_4 over characters, the same with _words;
 ///   laterality_agreement, negation_agreement, number_f1 against the reference.
 /// A value that cannot be had (no pair to compare, no word list) is left out. accuracy, macro_f1,

@@ -61,6 +61,33 @@ std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& toke
   return model;
 }
 
+std::optional<int> find_head_task(const Recipe& recipe) {
+  for (size_t task = 0; task < recipe.tasks.size(); ++task) {
+    if (recipe.tasks[task].name == recipe.train.head_task) return static_cast<int>(task);
+  }
+  return std::nullopt;
+}
+
+HeadContext head_context(const Recipe& recipe, const Baichuan& model) {
+  HeadContext context{model};
+  context.seed = static_cast<uint64_t>(recipe.train.seed);
+  if (const std::optional<int> task = find_head_task(recipe)) {
+    context.classes = static_cast<int>(recipe.tasks[static_cast<size_t>(*task)].labels.size());
+  }
+  return context;
+}
+
+AdaptedModel::AdaptedModel(Baichuan& base, const Recipe& recipe, const std::string& folder)
+    : adapter_(std::make_unique<Adapter>(base, read_lora_options(folder), store_)),
+      head_(make_head(recipe.train.head, head_context(recipe, base))),
+      classifies_(find_head_task(recipe).has_value()) {
+  head_->add_parameters(store_);
+  store_.allocate();
+  adapter_->attach(0);
+  head_->bind_parameters(store_);
+  adapter_->load(folder);
+}
+
 int set_threads(const Recipe& recipe) {
   // LibTorch's matrix products keep compiled code for up to 1,024 shapes, about a megabyte each, and
   // packs of many sizes bring a new shape at nearly every step.

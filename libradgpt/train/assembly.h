@@ -3,11 +3,14 @@
 #include <c10/core/ScalarType.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "libradgpt/config/recipe.h"
 #include "libradgpt/data/corpus.h"
 #include "libradgpt/data/tokenizer.h"
+#include "libradgpt/heads/head.h"
+#include "libradgpt/lora/adapter.h"
 #include "libradgpt/model/baichuan.h"
 
 namespace radgpt {
@@ -37,6 +40,29 @@ at::ScalarType model_type(const Recipe& recipe);
 /// The base: loaded from model.path, or freshly initialised. Throws Error(kInput) if its vocabulary
 /// is not the tokenizer's.
 std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer);
+
+/// Index of train.head_task among the tasks; nothing where the model answers all tasks itself.
+std::optional<int> find_head_task(const Recipe& recipe);
+
+/// What the recipe's head is made from, as far as it does not depend on examples.
+HeadContext head_context(const Recipe& recipe, const Baichuan& model);
+
+/// The adapter that a run of the recipe has left in `folder`, on its base, with its head.
+class AdaptedModel {
+ public:
+  /// Throws Error(kInput) as make_head, read_lora_options and Adapter::load do: the folder must
+  /// have exactly the parameters of adapter and head. The base must outlive this.
+  AdaptedModel(Baichuan& base, const Recipe& recipe, const std::string& folder);
+
+  /// Answers train.head_task, that alone; null where the model answers all tasks itself.
+  const Head* classifier() const { return classifies_ ? head_.get() : nullptr; }
+
+ private:
+  ParameterStore store_;
+  std::unique_ptr<Adapter> adapter_;
+  std::unique_ptr<Head> head_;
+  bool classifies_;
+};
 
 /// Sets the number of threads that LibTorch uses, as the recipe says, and returns it. To be called
 /// before anything is computed: it also bounds what the process keeps of compiled products.

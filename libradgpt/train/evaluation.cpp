@@ -8,7 +8,6 @@
 #include "libradgpt/base/files.h"
 #include "libradgpt/eval/score_report.h"
 #include "libradgpt/formats/calibration_file.h"
-#include "libradgpt/lora/adapter.h"
 #include "libradgpt/record/summary.h"
 #include "libradgpt/train/assembly.h"
 #include "libradgpt/train/options.h"
@@ -27,6 +26,18 @@ GenerationOptions generation_options(const Recipe& recipe) {
   return options;
 }
 
+/// What of a task is not scored, and why.
+void add_notes(const Task& task, const TaskCounts& counts, std::vector<std::string>& notes) {
+  const auto add = [&](int64_t count, const std::string& reason) {
+    if (count > 0) notes.push_back(concat(task.name, ": not scored: ", count, " ", reason));
+  };
+  if (counts.items == 0) {
+    notes.push_back(task.name + ": not scored: no held-out report gives an example");
+  }
+  add(counts.unlisted, "held-out report(s) whose label is not among the task's labels");
+  add(counts.too_long, "example(s) that are too long for the model");
+}
+
 /// Everything that is asked, and who is asked.
 class Evaluation {
  public:
@@ -35,8 +46,9 @@ class Evaluation {
 
  private:
   EvaluationSet held_out(Split split) const;
-  void ask(const std::string& system, const Baichuan& model);
+  void ask(const AskedModel& asked);
   void ask_models();
+  std::vector<std::string> notes() const;
   void write(const EvaluationResult& result) const;
 
   const Recipe& recipe_;
@@ -71,35 +83,37 @@ Evaluation::Evaluation(const Recipe& recipe, const EvaluationProgress& progress)
 
 EvaluationSet Evaluation::held_out(Split split) const {
   return make_evaluation_set(corpus_.part(split), recipe_.tasks, tokenizer_,
-                             static_cast<int32_t>(recipe_.model.max_length),
-                             recipe_.evaluate.limit);
+                             {.max_tokens = static_cast<int32_t>(recipe_.model.max_length),
+                              .limit = recipe_.evaluate.limit,
+                              .salt = recipe_.data.salt,
+                              .task = find_head_task(recipe_)});
 }
 
-void Evaluation::ask(const std::string& system, const Baichuan& model) {
+void Evaluation::ask(const AskedModel& asked) {
   Temperatures temperatures;
   if (recipe_.evaluate.calibrate) {
-    progress_("calibrating " + system, 0, 1);
-    temperatures = fit_temperatures(model, held_out(Split::kValidation));
+    progress_("calibrating " + asked.system, 0, 1);
+    temperatures = fit_temperatures(asked, held_out(Split::kValidation));
     for (const auto& [task, temperature] : temperatures) {
-      calibration_[system][recipe_.tasks[static_cast<size_t>(task)].name] = temperature;
+      calibration_[asked.system][recipe_.tasks[static_cast<size_t>(task)].name] = temperature;
     }
   }
   systems_.push_back(answer_with_model(
-      system, model, tokenizer_, set_, temperatures, generation_options(recipe_),
-      [&](int64_t done, int64_t of) { progress_("asking " + system, done, of); }));
-  models_.push_back(system);
+      asked, tokenizer_, set_, temperatures, generation_options(recipe_),
+      [&](int64_t done, int64_t of) { progress_("asking " + asked.system, done, of); }));
+  models_.push_back(asked.system);
 }
 
 void Evaluation::ask_models() {
   if (recipe_.train.parameters == ParametersChoice::kFull) {
-    ask("model", *Baichuan::load(folder_.model(), model_type(recipe_)));
+    const auto model = Baichuan::load(folder_.model(), model_type(recipe_));
+    ask({"model", *model});
     return;
   }
   const std::unique_ptr<Baichuan> model = make_model(recipe_, tokenizer_);
-  if (recipe_.evaluate.compare_base) ask("base", *model);
-  ParameterStore store;
-  const std::unique_ptr<Adapter> adapter = load_adapter(*model, folder_.adapter(), store);
-  ask("adapter", *model);
+  if (recipe_.evaluate.compare_base && !find_head_task(recipe_)) ask({"base", *model});
+  const AdaptedModel adapted(*model, recipe_, folder_.adapter());
+  ask({"adapter", *model, adapted.classifier()});
 }
 
 EvaluationResult Evaluation::run() {
@@ -116,9 +130,28 @@ EvaluationResult Evaluation::run() {
   options.words = words ? &*words : nullptr;
   std::vector<std::string> names;
   for (const SystemAnswers& system : systems_) names.push_back(system.system);
-  EvaluationResult result{score(set_, systems_, options), names, set_.left_out, words.has_value()};
+  EvaluationResult result{score(set_, systems_, options), names, notes()};
+  if (!words) result.notes.push_back("no word list: scores of words are left out");
   write(result);
   return result;
+}
+
+std::vector<std::string> Evaluation::notes() const {
+  std::vector<std::string> notes;
+  const std::optional<int> only = find_head_task(recipe_);
+  if (only && recipe_.tasks.size() > 1) {
+    notes.push_back(concat("the head ", recipe_.train.head, " answers ", recipe_.train.head_task,
+                           " alone: the other tasks are not scored"));
+  }
+  for (const SourceCounts& source : corpus_.sources) {
+    if (source.bad_lines.empty()) continue;
+    notes.push_back(concat(source.path, ": ", source.bad_lines.size(), " unreadable line(s)"));
+  }
+  for (size_t task = 0; task < recipe_.tasks.size(); ++task) {
+    if (only && static_cast<size_t>(*only) != task) continue;
+    add_notes(recipe_.tasks[task], set_.counts[task], notes);
+  }
+  return notes;
 }
 
 void Evaluation::write(const EvaluationResult& result) const {
@@ -130,9 +163,8 @@ void Evaluation::write(const EvaluationResult& result) const {
   };
   std::string markdown = table_of(TableRows::kCentres) + "\n" + table_of(TableRows::kModalities) +
                          "\n" + detail_table(result.groups, recipe_.tasks, models_).as_markdown();
-  if (result.left_out > 0) {
-    markdown += concat("\n", result.left_out, " examples did not fit the model.\n");
-  }
+  for (const std::string& note : result.notes) markdown += "\n* " + note;
+  if (!result.notes.empty()) markdown += "\n";
   write_summary_section(folder_.summary(), "Run " + folder_.path, "Scores", markdown);
 }
 

@@ -14,8 +14,7 @@ struct EvaluationResult {
   std::vector<ScoreGroup> groups;
   /// Names of all systems in the order of columns: baselines, base, adapter (or model).
   std::vector<std::string> systems;
-  int64_t left_out = 0;  ///< examples too long for the model
-  bool words = false;    ///< the word list was found, so scores of words are there
+  std::vector<std::string> notes;  ///< what is not scored and why, a line each
 };
 
 /// Called with what is being done and how far it is.
@@ -24,7 +23,9 @@ using EvaluationProgress =
 
 /// Scores what the run of this recipe left in its folder on held-out reports (evaluate.split), side
 /// by side with the base and with baselines, and writes predictions.jsonl, scores.json, the fitted
-/// temperatures (calibration.json) and the section Scores of summary.md there. Throws Error(kInput) if the folder has no result.
+/// temperatures (calibration.json) and the section Scores of summary.md there. With
+/// train.head_task that task alone is scored, and the base is left out, for it has no head.
+/// Throws Error(kInput) if the folder has no result, or one that is not of this recipe.
 EvaluationResult run_evaluation(const Recipe& recipe, const EvaluationProgress& progress);
 
 }  // namespace radgpt

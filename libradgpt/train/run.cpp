@@ -10,7 +10,6 @@
 #include "libradgpt/base/files.h"
 #include "libradgpt/base/hash.h"
 #include "libradgpt/config/recipe_file.h"
-#include "libradgpt/lora/adapter.h"
 #include "libradgpt/record/manifest.h"
 #include "libradgpt/record/run_record.h"
 #include "libradgpt/record/summary.h"
@@ -81,7 +80,7 @@ class Run {
   void read_inputs();
   void note_dropped();
   void bind_parameters();
-  HeadContext head_context() const;
+  HeadContext context_of_head() const;
   void save_result(RunResult& result);
   void write_records(const RunResult& result);
 
@@ -144,13 +143,18 @@ void Run::note_dropped() {
 
 void Run::bind_parameters() {
   const bool full = recipe_.train.parameters == ParametersChoice::kFull;
-  head_ = make_head(recipe_.train.head, head_context());
+  head_ = make_head(recipe_.train.head, context_of_head());
   if (full) {
     model_->add_parameters(store_);
   } else {
     adapter_ = std::make_unique<Adapter>(*model_, lora_options(recipe_), store_);
   }
+  const size_t own = store_.size();
   head_->add_parameters(store_);
+  require(!full || store_.size() == own, recipe_.file,
+          ": train.head: must have no parameters of "
+          "its own where train.parameters is full, whose model folder has no place for them, got ",
+          recipe_.train.head);
   store_.allocate();
   if (full) {
     model_->bind_parameters(store_);
@@ -162,16 +166,12 @@ void Run::bind_parameters() {
   manifest_.counts["trained parameters"] = store_.numel();
 }
 
-HeadContext Run::head_context() const {
-  HeadContext context{*model_};
-  context.seed = manifest_.seed;
-  for (size_t task = 0; task < recipe_.tasks.size(); ++task) {
-    if (recipe_.tasks[task].name != recipe_.train.head_task) continue;
-    context.classes = static_cast<int>(recipe_.tasks[task].labels.size());
+HeadContext Run::context_of_head() const {
+  HeadContext context = head_context(recipe_, *model_);
+  if (const std::optional<int> task = find_head_task(recipe_)) {
     for (const TokenDataset* dataset : {&training_, &validation_}) {
       for (const TokenExample& example : dataset->examples) {
-        const bool asked = example.task == static_cast<int>(task);
-        context.example_classes.push_back(asked ? example.label : -1);
+        context.example_classes.push_back(example.task == *task ? example.label : -1);
       }
     }
   }

@@ -1,6 +1,5 @@
 #include <iostream>
 
-#include "libradgpt/base/error.h"
 #include "libradgpt/config/recipe_file.h"
 #include "libradgpt/eval/score_report.h"
 #include "libradgpt/train/evaluation.h"
@@ -18,10 +17,7 @@ void evaluate(const Recipe& recipe) {
       run_evaluation(recipe, [&progress](const std::string& activity, int64_t done, int64_t of) {
         progress.show(activity, done, of);
       });
-  if (result.left_out > 0) {
-    progress.on_note(concat(result.left_out, " examples did not fit the model"));
-  }
-  if (!result.words) progress.on_note("no word list: scores of words are left out");
+  for (const std::string& note : result.notes) progress.on_note(note);
   const auto table_of = [&](TableRows rows) {
     return headline_table(result.groups, recipe.tasks, result.systems, rows).as_text();
   };

@@ -13,11 +13,13 @@
 #include "libradgpt/base/text.h"
 #include "libradgpt/config/recipe_file.h"
 #include "libradgpt/data/token_dataset.h"
+#include "libradgpt/eval/answers.h"
+#include "libradgpt/eval/class_scoring.h"
 #include "libradgpt/eval/metrics/calibration.h"
 #include "libradgpt/formats/calibration_file.h"
 #include "libradgpt/formats/json.h"
 #include "libradgpt/generate/label_scoring.h"
-#include "libradgpt/lora/adapter.h"
+#include "libradgpt/train/assembly.h"
 #include "recipes/radgpt/verbs.h"
 
 namespace radgpt {
@@ -42,13 +44,19 @@ std::string names_of(const std::vector<Task>& tasks) {
   return names;
 }
 
-Task find_task(const GenerateArguments& arguments) {
-  const std::vector<Task> tasks =
-      arguments.recipe.empty() ? default_tasks() : read_recipe(arguments.recipe).tasks;
-  for (const Task& task : tasks) {
+/// The task asked for. With an adapter whose run had a head that classifies, it must be its own.
+Task find_task(const Recipe& recipe, const GenerateArguments& arguments) {
+  const std::optional<int> own = find_head_task(recipe);
+  const bool head_answers = own && !arguments.adapter.empty();
+  if (head_answers && recipe.train.head_task != arguments.task) {
+    fail(ErrorKind::kUsage, "--task: must be ", recipe.train.head_task, ", which the head ",
+         recipe.train.head, " of the recipe alone answers, got ", arguments.task);
+  }
+  for (const Task& task : recipe.tasks) {
     if (task.name == arguments.task) return task;
   }
-  fail(ErrorKind::kUsage, "--task: must be one of ", names_of(tasks), ", got ", arguments.task);
+  fail(ErrorKind::kUsage, "--task: must be one of ", names_of(recipe.tasks), ", got ",
+       arguments.task);
 }
 
 std::string read_input(const std::string& path) {
@@ -131,28 +139,39 @@ double label_temperature(const GenerateArguments& arguments) {
   return task == system->second.end() ? 1 : task->second;
 }
 
-std::string classify(const Baichuan& model, const Tokenizer& tokenizer, const Task& task,
-                     const std::vector<int32_t>& prompt, double temperature) {
+/// Log-probability of each label: by the head if there is one, else of the model's own words.
+std::vector<double> score_of_labels(const AskedModel& asked, const Tokenizer& tokenizer,
+                                    const Task& task, const std::vector<int32_t>& prompt) {
+  if (asked.head != nullptr) {
+    const auto classes = static_cast<int64_t>(task.labels.size());
+    return score_classes(asked.model, *asked.head, {prompt}, classes).front();
+  }
   LabelQuery query{.prompt = prompt, .labels = {}};
   for (const auto& [value, answer] : task.labels) query.labels.push_back(tokenizer.encode(answer));
+  return score_labels(asked.model, {query}).front();
+}
+
+std::string classify(const AskedModel& asked, const Tokenizer& tokenizer, const Task& task,
+                     const std::vector<int32_t>& prompt, double temperature) {
   const std::vector<double> probabilities =
-      label_probabilities(score_labels(model, {query}).front(), temperature);
+      label_probabilities(score_of_labels(asked, tokenizer, task, prompt), temperature);
   const auto best = std::max_element(probabilities.begin(), probabilities.end());
   char probability[32];
   std::snprintf(probability, sizeof probability, "%.4f", *best);
   return concat(task.labels[best - probabilities.begin()].second, "\t", probability);
 }
 
-std::string answer(const Baichuan& model, const Tokenizer& tokenizer, const Task& task,
+std::string answer(const AskedModel& asked, const Tokenizer& tokenizer, const Task& task,
                    const std::vector<int32_t>& prompt, const GenerateArguments& arguments) {
   if (task.kind == TaskKind::kClassification) {
-    return classify(model, tokenizer, task, prompt, label_temperature(arguments));
+    return classify(asked, tokenizer, task, prompt, label_temperature(arguments));
   }
-  return tokenizer.decode(generate(model, {prompt}, arguments.options).front().ids);
+  return tokenizer.decode(generate(asked.model, {prompt}, arguments.options).front().ids);
 }
 
 void generate_answer(const GenerateArguments& arguments) {
-  const Task task = find_task(arguments);
+  const Recipe recipe = arguments.recipe.empty() ? Recipe{} : read_recipe(arguments.recipe);
+  const Task task = find_task(recipe, arguments);
   const ModelConfig config = read_model_config(arguments.model + "/config.json");
   const Tokenizer tokenizer = Tokenizer::load(arguments.model + "/tokenizer.model");
   require(tokenizer.size() == config.vocab_size, arguments.model, ": tokenizer.model must have ",
@@ -160,10 +179,10 @@ void generate_answer(const GenerateArguments& arguments) {
   const std::vector<int32_t> prompt =
       make_prompt(read_report(arguments.input, task), task, tokenizer, config);
   const auto model = Baichuan::load(arguments.model, native_type());
-  ParameterStore store;
-  std::unique_ptr<Adapter> adapter;
-  if (!arguments.adapter.empty()) adapter = load_adapter(*model, arguments.adapter, store);
-  std::cout << answer(*model, tokenizer, task, prompt, arguments) << "\n";
+  std::optional<AdaptedModel> adapted;
+  if (!arguments.adapter.empty()) adapted.emplace(*model, recipe, arguments.adapter);
+  const AskedModel asked{"", *model, adapted ? adapted->classifier() : nullptr};
+  std::cout << answer(asked, tokenizer, task, prompt, arguments) << "\n";
 }
 
 void add_sampling(CLI::App& verb, GenerationOptions& options) {
@@ -204,7 +223,8 @@ void add_generate(CLI::App& app) {
       ->required();
   verb->add_option("--adapter", arguments->adapter, "folder of an adapter in PEFT's layout");
   verb->add_option("--task", arguments->task, "name of the task")->required();
-  verb->add_option("--recipe", arguments->recipe, "take the tasks from this recipe");
+  verb->add_option("--recipe", arguments->recipe,
+                   "take tasks and head from this recipe, such as the recipe.yaml of the run");
   verb->add_option("--input", arguments->input, "file with the report; - = standard input")
       ->capture_default_str();
   verb->add_option("--label-temperature", arguments->label_temperature,

@@ -199,6 +199,11 @@ TEST_CASE("Recipe faults: YM28 to YM35, what fields demand of each other") {
        "r.yaml:6:38: train.head_task: must be one of the tasks, got \"no\""},
       {"head", "train: {head: classifier, head_task: summary}",
        "r.yaml:6:38: train.head_task: must be a classification, got \"summary\""},
+      {"head", "train: {head_task: abnormal}",
+       "r.yaml:6:20: train.head_task: must be left out for causal_lm, which answers every task"},
+      {"head", "train: {head: classifier, head_task: abnormal, parameters: full}",
+       "r.yaml:6:38: train.head_task: must be left out where train.parameters is full, whose "
+       "model folder keeps no head"},
       {"sizes", "train: {pack_tokens: 2048}",
        "r.yaml:6:22: train.pack_tokens: must hold the largest example, 4096 tokens by "
        "data.max_tokens or model.max_length, got 2048"},

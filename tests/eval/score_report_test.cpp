@@ -13,7 +13,7 @@ namespace {
 struct Scored {
   std::vector<Task> tasks = small_tasks();
   CorpusPart part = small_part(6, tasks);
-  EvaluationSet set = make_evaluation_set(part, tasks, small_tokenizer(), 512, 0);
+  EvaluationSet set = make_evaluation_set(part, tasks, small_tokenizer(), {});
   std::vector<SystemAnswers> systems = answer_with_baselines(set, part);
   std::vector<std::string> names;
   std::vector<ScoreGroup> groups;

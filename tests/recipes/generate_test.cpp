@@ -73,5 +73,25 @@ TEST_CASE("Generate: the probability of a label is calibrated by the run of the 
   check_refused(asked.ask("abnormal"), 3, path + ": temperatures.adapter: must be");
 }
 
+TEST_CASE("Generate: a classifier head gives the label and its probability") {
+  Asked asked({"train.head=classifier", "train.head_task=abnormal"});
+  for (const int i : {0, 1}) {
+    asked.toy.folder().write("report.txt", ToyRun::findings(i));
+    const ProcessResult result = asked.ask("abnormal");
+    INFO(result.errors);
+    const std::string label = ToyRun::is_abnormal(i) ? "阳性\t" : "阴性\t";
+    CHECK(result.output.starts_with(label));
+    CHECK(asked.probability() > 0.5);
+  }
+  write_calibration(asked.toy.run("calibration.json"), {{"adapter", {{"abnormal", 10}}}});
+  CHECK(asked.probability() < asked.probability({"--label-temperature", "1"}));
+
+  check_refused(asked.ask("summary"), 2,
+                "--task: must be abnormal, which the head classifier of the recipe alone answers, "
+                "got summary");
+  asked.recipe = asked.toy.recipe_path();  // the same tasks, but no head
+  check_refused(asked.ask("abnormal"), 3, "base_model.model.classifier.weight: must belong");
+}
+
 }  // namespace
 }  // namespace radgpt

@@ -1,19 +1,24 @@
 #include "libradgpt/train/evaluation.h"
 
+#include <functional>
+
 #include "libradgpt/formats/calibration_file.h"
+#include "libradgpt/formats/safetensors.h"
+#include "libradgpt/heads/head.h"
 #include "tests/catch.h"
 #include "tests/train/toy_run.h"
 
 namespace radgpt {
 namespace {
 
-/// A value of a system over all held-out reports of the task.
+/// A value of a system over all held-out reports of the task; -1: there is none.
 double value_of(const EvaluationResult& result, int task, const std::string& system,
                 const std::string& metric) {
   for (const ScoreGroup& group : result.groups) {
     if (group.task != task || !group.centre.empty() || !group.modality.empty()) continue;
     for (const SystemScores& scores : group.systems) {
-      if (scores.system == system) return scores.values.at(metric).value;
+      const auto found = scores.values.find(metric);
+      if (scores.system == system && found != scores.values.end()) return found->second.value;
     }
   }
   return -1;
@@ -43,6 +48,119 @@ TEST_CASE("Evaluation: a new result of the run drops the temperatures of the old
   CHECK(std::filesystem::exists(toy.run("calibration.json")));
   toy.train();
   CHECK_FALSE(std::filesystem::exists(toy.run("calibration.json")));
+}
+
+const std::vector<std::string> kClassifier = {"train.head=classifier", "train.head_task=abnormal"};
+const std::string kHeadWeight = "base_model.model.classifier.weight";
+
+TEST_CASE("Evaluation: a classifier head beats the majority on reports that a word tells apart") {
+  const ToyRun toy(kClassifier);
+  toy.train();
+  const EvaluationResult result = toy.evaluate();
+  CHECK(result.systems == std::vector<std::string>{"majority", "nearest neighbour", "adapter"});
+  CHECK(value_of(result, 0, "majority", "accuracy") < 0.8);
+  CHECK(value_of(result, 0, "adapter", "accuracy") > 0.9);
+  CHECK(value_of(result, 0, "adapter", "auc") > 0.9);
+  CHECK(value_of(result, 0, "adapter", "ece") >= 0);
+  CHECK(value_of(result, 0, "adapter", "generated_accuracy") == -1);
+  CHECK(value_of(result, 1, "lead", "rouge_l") == -1);
+  CHECK(result.notes.front() ==
+        "the head classifier answers abnormal alone: the other tasks are not scored");
+  CHECK(read_calibration(toy.run("calibration.json")).at("adapter").count("abnormal") == 1);
+}
+
+std::string message_of_evaluation(const ToyRun& toy) {
+  try {
+    toy.evaluate();
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kInput);
+    return error.what();
+  }
+  return "";
+}
+
+/// Writes the weights of the run's adapter again as `change` leaves them.
+void change_weights(const ToyRun& toy,
+                    const std::function<void(std::map<std::string, at::Tensor>&)>& change) {
+  const std::string path = toy.run("adapter/adapter_model.safetensors");
+  std::map<std::string, at::Tensor> weights;
+  {
+    const SafetensorsFile file(path);
+    for (const TensorInfo& tensor : file.tensors()) {
+      at::Tensor& values = weights[tensor.name] = at::empty(tensor.shape, at::kFloat);
+      file.read(tensor, {static_cast<std::byte*>(values.data_ptr()), values.nbytes()});
+    }
+  }
+  change(weights);
+  std::vector<TensorBytes> tensors;
+  for (const auto& [name, values] : weights) {
+    const auto* bytes = static_cast<const std::byte*>(values.const_data_ptr());
+    tensors.push_back({{name, DataType::kF32, values.sizes().vec()}, {bytes, values.nbytes()}});
+  }
+  write_safetensors(path, tensors);
+}
+
+TEST_CASE("Evaluation: the head's tensor is refused by name if it is missing or misshaped") {
+  std::vector<std::string> overrides = kClassifier;
+  overrides.push_back("train.steps=1");
+  const ToyRun toy(overrides);
+  toy.train();
+  using Weights = std::map<std::string, at::Tensor>;
+  SECTION("missing") {
+    change_weights(toy, [](Weights& weights) { weights.erase(kHeadWeight); });
+    CHECK(message_of_evaluation(toy).find("lacks " + kHeadWeight) != std::string::npos);
+  }
+  SECTION("misshaped") {
+    change_weights(toy, [](Weights& weights) { weights[kHeadWeight] = at::ones({3, 64}); });
+    CHECK(message_of_evaluation(toy).find(kHeadWeight + ": shape must be [2, 64], got [3, 64]") !=
+          std::string::npos);
+  }
+}
+
+TEST_CASE("Evaluation: a registered head that classifies is asked in the same way") {
+  static const bool registered = register_head(
+      "toy_head", [](const HeadContext& context) { return make_head("classifier", context); });
+  CHECK(registered);
+  const ToyRun toy({"train.head=toy_head", "train.head_task=abnormal"});
+  toy.train();
+  CHECK(value_of(toy.evaluate(), 0, "adapter", "accuracy") > 0.9);
+}
+
+TEST_CASE("Evaluation: a head that does not classify cannot answer its task") {
+  static const bool registered = register_head(
+      "mute_head", [](const HeadContext& context) { return make_head("causal_lm", context); });
+  CHECK(registered);
+  const ToyRun toy({"train.head=mute_head", "train.head_task=abnormal", "train.steps=1"});
+  toy.train();
+  CHECK(message_of_evaluation(toy).find("train.head: must give class probabilities") == 0);
+}
+
+TEST_CASE("Evaluation: tasks and reports that are not scored stand in notes and summary") {
+  const ToyRun toy(
+      {"train.steps=1", "data.max_bad_lines=1", R"(tasks.1.answer="{nothing}{impression}")"});
+  toy.add_reports("test", R"({"id":"x","patient":"x","centre":"north","modality":"CT",)"
+                          R"("findings":"影像","labels":{"abnormal":"perhaps"}})"
+                          "\n{\"id\":\"z\",\"patient\":\"z\",\"centre\":\"north\",\"modality\":"
+                          "\"CT\",\"impression\":\"\"}");
+  // One training report has what the summary asks for here, and no held-out one.
+  toy.add_reports("train", R"({"id":"y","patient":"y","centre":"north","modality":"CT",)"
+                           R"("findings":"影像双肺","impression":"肺","nothing":"无",)"
+                           R"("labels":{"abnormal":"no"}})");
+  const std::vector<std::string> files = {
+      "data.sources.0.test=[" + toy.folder().file("test.jsonl") + "]",
+      "data.sources.0.train=[" + toy.folder().file("train.jsonl") + "]"};
+  toy.train(files);
+  const EvaluationResult result = toy.evaluate(files);
+  const std::vector<std::string> expected = {
+      toy.folder().file("test.jsonl") + ": 1 unreadable line(s)",
+      "abnormal: not scored: 1 held-out report(s) whose label is not among the task's labels",
+      "summary: not scored: no held-out report gives an example"};
+  REQUIRE(result.notes.size() >= 3);
+  CHECK(std::vector<std::string>(result.notes.begin(), result.notes.begin() + 3) == expected);
+  const std::string summary = toy.folder().read("run/summary.md");
+  for (const std::string& note : expected) {
+    CHECK(summary.find("\n* " + note + "\n") != std::string::npos);
+  }
 }
 
 }  // namespace

@@ -51,13 +51,18 @@ class ToyRun {
     return parse_recipe(recipe_text(), "toy.yaml", all);
   }
 
-  void train() const {
+  /// Writes one more file of reports, NAME.jsonl.
+  void add_reports(const std::string& name, const std::string& lines) const {
+    folder_.write(name + ".jsonl", lines + "\n");
+  }
+
+  void train(const std::vector<std::string>& more = {}) const {
     class Silent : public RunObserver {
       void on_step(const StepRecord&) override {}
       void on_evaluation(const EvaluationRecord&) override {}
       void on_note(const std::string&) override {}
     } silent;
-    run_training(recipe(), silent, std::atomic<bool>{false});
+    run_training(recipe(more), silent, std::atomic<bool>{false});
   }
 
   EvaluationResult evaluate(const std::vector<std::string>& more = {}) const {
