@@ -154,9 +154,12 @@ inline void describe(Task& task, FieldVisitor& visit) {
   visit("context", task.context, "template of the report's text; {findings} = that field",
         TextKind::kPlain);
   visit("question", task.question, "template of what is asked about it", TextKind::kPlain);
-  visit("answer", task.answer, "template of the reference answer; classification: {label:NAME}",
+  visit("answer", task.answer,
+        "template of the reference answer; a classification takes {label:NAME}, a label of the "
+        "report, and nothing else",
         TextKind::kPlain, Presence::kRequired);
-  visit("labels", task.labels, "classification: value in the data: answer of the model");
+  visit("labels", task.labels,
+        "classification: each value of that label, and the answer of the model for it");
 }
 
 struct LoraRecipe {
