@@ -254,8 +254,7 @@ install_jieba_tables() {
   tar -xzf "$archive" -C "$downloads"
   local sources=$downloads/jieba-$jieba
   cp "$sources/jieba/dict.txt" "$third_party/jieba/"
-  cp "$sources/LICENSE" "$third_party/jieba/" 2>/dev/null ||
-    grep -i '^License:' "$sources/PKG-INFO" >"$third_party/jieba/LICENSE"
+  cp "$root/docker/jieba_license.txt" "$third_party/jieba/LICENSE"  # the archive has none
   quietly /usr/bin/python3 "$root/docker/jieba_tables.py" "$sources/jieba/finalseg" \
     "$third_party/jieba/hmm.txt"
   mark_done jieba "jieba $jieba"

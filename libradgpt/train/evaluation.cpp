@@ -6,6 +6,7 @@
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/files.h"
+#include "libradgpt/base/shipped_files.h"
 #include "libradgpt/eval/score_report.h"
 #include "libradgpt/formats/calibration_file.h"
 #include "libradgpt/record/summary.h"
@@ -123,7 +124,7 @@ EvaluationResult Evaluation::run() {
   }
   ask_models();
   progress_("scoring", 0, 1);
-  const std::optional<WordSegmenter> words = find_word_segmenter(RADGPT_WORD_LISTS, "");
+  const std::optional<WordSegmenter> words = find_word_segmenter(shipped_files() + "/words", "");
   ScoringOptions options;
   options.resamples = static_cast<int>(recipe_.evaluate.bootstrap);
   options.seed = static_cast<uint64_t>(recipe_.train.seed);

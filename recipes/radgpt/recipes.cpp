@@ -5,6 +5,7 @@
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/files.h"
+#include "libradgpt/base/shipped_files.h"
 #include "libradgpt/config/recipe_file.h"
 #include "recipes/radgpt/verbs.h"
 
@@ -15,22 +16,10 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kLongestRecipe = 1 << 20;
 
-/// The shipped recipes: PREFIX/share/radgpt/recipes of an installed executable, recipes/ of the
-/// tree that it was built in.
-fs::path recipes_folder() {
-  const fs::path executable = fs::read_symlink("/proc/self/exe");
-  for (fs::path above = executable.parent_path(); above.has_relative_path();
-       above = above.parent_path()) {
-    for (const fs::path& folder : {above / "share" / "radgpt" / "recipes", above / "recipes"}) {
-      if (fs::exists(folder / "quickstart.yaml")) return folder;
-    }
-  }
-  fail(ErrorKind::kEnvironment, executable.string(), ": finds no shipped recipes beside it");
-}
-
 std::vector<fs::path> shipped_recipes() {
   std::vector<fs::path> recipes;
-  for (const auto& entry : fs::directory_iterator(recipes_folder())) {
+  const fs::path folder = fs::canonical(shipped_files() + "/recipes");
+  for (const auto& entry : fs::directory_iterator(folder)) {
     if (entry.path().extension() == ".yaml") recipes.push_back(entry.path());
   }
   std::sort(recipes.begin(), recipes.end());

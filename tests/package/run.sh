@@ -18,4 +18,3 @@ for executable in "$work"/bin/*; do
   echo "--- $(basename "$executable")"
   "$executable"
 done
-if [ -x "$work/moved/bin/radgpt" ]; then "$work/moved/bin/radgpt" --help >help.txt; fi
