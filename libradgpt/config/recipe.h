@@ -59,6 +59,7 @@ struct ModelRecipe {
   PositionChoice position = PositionChoice::kAuto;
   int64_t max_length = 4096;
   DtypeChoice dtype = DtypeChoice::kAuto;
+  bool check_finite = false;
 
   void describe(FieldVisitor& visit) {
     visit("path", path, "folder of the base in Hugging Face layout; empty = random initialisation",
@@ -76,6 +77,7 @@ struct ModelRecipe {
     visit("max_length", max_length, "longest sequence in tokens", 16, 1000000);
     visit("dtype", dtype, "of weights and products; auto = bf16 where the processor multiplies it",
           kDtypeNames);
+    visit("check_finite", check_finite, "refuse a base with NaN or infinity in its weights");
   }
 };
 
@@ -134,7 +136,7 @@ struct DataRecipe {
     visit("test_fraction", test_fraction, "share of the groups of `reports` files",
           Range::half_open(0, 1));
     visit("duplicates", duplicates,
-          "of a text in two splits; drop = only the later split keeps it: test, then validation",
+          "a text in two splits; drop = leave it out of train, and of validation if test has it",
           kDuplicatesNames);
     visit("near_duplicate", near_duplicate, "Jaccard similarity counted as a near copy; 0 = off", 0,
           1);

@@ -50,6 +50,7 @@ class WeightFolder {
   /// the first fault and says how many there are of its kind.
   void expect(const std::vector<NamedShape>& tensors) const;
 
+  /// Reads all weights and throws at the first NaN or infinity.
   void require_finite() const;
 
  private:

@@ -3,9 +3,11 @@
 #include <torch/types.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/data/tokenizer_training.h"
+#include "libradgpt/formats/checkpoint_index.h"
 
 namespace radgpt {
 
@@ -24,6 +26,14 @@ ModelConfig fresh_config(const Recipe& recipe, const Tokenizer& tokenizer) {
       model.position == PositionChoice::kAlibi ? PositionKind::kAlibi : PositionKind::kRope;
   check_model_config(config, recipe.file + ": model");
   return config;
+}
+
+/// Two tokenizers of one size may still give a text different ids.
+void require_same_tokenizer(const Recipe& recipe, const Tokenizer& tokenizer) {
+  const std::string path = recipe.model.path + "/tokenizer.model";
+  if (recipe.model.tokenizer.empty() || !std::filesystem::exists(path)) return;
+  require(Tokenizer::load(path).digest() == tokenizer.digest(), recipe.file,
+          ": model.tokenizer: must be the tokenizer of the base, got another than ", path);
 }
 
 }  // namespace
@@ -53,6 +63,8 @@ std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& toke
     model = std::make_unique<Baichuan>(fresh_config(recipe, tokenizer), model_type(recipe));
     model->initialise(static_cast<uint64_t>(recipe.train.seed));
   } else {
+    require_same_tokenizer(recipe, tokenizer);
+    if (recipe.model.check_finite) WeightFolder(recipe.model.path).require_finite();
     model = Baichuan::load(recipe.model.path, model_type(recipe));
   }
   require(model->config().vocab_size == tokenizer.size(), recipe.file,

@@ -38,7 +38,8 @@ Tokenizer make_tokenizer(const Recipe& recipe, const Corpus& corpus);
 at::ScalarType model_type(const Recipe& recipe);
 
 /// The base: loaded from model.path, or freshly initialised. Throws Error(kInput) if its vocabulary
-/// is not the tokenizer's.
+/// is not the tokenizer's, if its folder holds another tokenizer than the recipe names, and, with
+/// model.check_finite, if a weight is not finite.
 std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer);
 
 /// Index of train.head_task among the tasks; nothing where the model answers all tasks itself.
