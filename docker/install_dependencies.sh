@@ -181,8 +181,8 @@ add_cuda_libraries() {
   done
 }
 
-# Debian and the package index have no LibTorch, but the torch wheel is one.
-# The slice for the CPU is 0.5 GB.
+# The distributions have an older LibTorch (Debian 12: 1.13) or none, and the package index has none
+# by that name; but the torch wheel is one. Its slice for the CPU is 0.5 GB.
 install_libtorch() {
   local content="torch $torch $device"
   if done_before libtorch "$content"; then

@@ -1,5 +1,6 @@
 #include "libradgpt/train/assembly.h"
 
+#include <ATen/Parallel.h>
 #include <torch/types.h>
 
 #include <cstdlib>
