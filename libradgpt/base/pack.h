@@ -35,7 +35,8 @@ struct Pack {
   std::vector<int64_t> positions;  ///< of a branch: go on from the end of its prefix
   std::vector<int64_t> target_rows;
   std::vector<int64_t> targets;
-  std::vector<Segment> segments;  ///< ascending, disjoint, covering all tokens
+  std::vector<float> target_weights;  ///< of each target in the loss; empty: all 1
+  std::vector<Segment> segments;      ///< ascending, disjoint, covering all tokens
   std::vector<PackedExample> examples;
 
   int64_t size() const { return static_cast<int64_t>(tokens.size()); }

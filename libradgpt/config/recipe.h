@@ -162,6 +162,9 @@ inline void describe(Task& task, FieldVisitor& visit) {
         TextKind::kPlain, Presence::kRequired);
   visit("labels", task.labels,
         "classification: each value of that label, and the answer of the model for it");
+  visit("weight", task.weight,
+        "what a token of its answers counts in the loss; a label has few tokens beside a text",
+        Range::positive(1000));
 }
 
 struct LoraRecipe {

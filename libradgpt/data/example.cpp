@@ -100,6 +100,7 @@ std::optional<Example> make_example(const Report& report, const Task& task) {
   example.context = *context;
   example.question = *question;
   example.answer = *answer;
+  example.weight = task.weight;
   if (task.kind == TaskKind::kClassification && !set_label(task, *answer, example)) {
     return std::nullopt;
   }

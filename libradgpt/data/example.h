@@ -17,7 +17,8 @@ struct Example {
   std::string context;
   std::string question;
   std::string answer;
-  int label = -1;  ///< classification: index in Task::labels
+  int label = -1;     ///< classification: index in Task::labels
+  double weight = 1;  ///< as in Task
 };
 
 /// The example, or nothing if the report lacks a field or label that the task names.

@@ -96,6 +96,7 @@ class PackWriter {
         if (source.targets[row] == kNoTarget) continue;
         pack_.target_rows.push_back(first + static_cast<int64_t>(row));
         pack_.targets.push_back(source.targets[row]);
+        pack_.target_weights.push_back(source.weight);
       }
     }
     segment.end = size();

@@ -23,6 +23,8 @@ struct Task {
   std::string answer;
   /// Classification: the closed list, in order, as (value in the data, answer of the model).
   std::vector<std::pair<std::string, std::string>> labels;
+  /// How much a token of its answers counts in the loss.
+  double weight = 1;
 };
 
 /// The four RadGPT tasks: two classifications of the findings, summary, expansion.

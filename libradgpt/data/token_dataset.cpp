@@ -112,6 +112,7 @@ TokenDataset tokenize_examples(const std::vector<Example>& examples,
     example.task = source.task;
     example.report = source.report;
     example.label = source.label;
+    example.weight = static_cast<float>(source.weight);
     if (prefix.empty()) example.branch.push_back(kUserId);
     if (!prefix.empty() && !source.question.empty()) example.branch.push_back(kNewlineId);
     extend(example.branch, tokenizer.encode(source.question));

@@ -29,6 +29,7 @@ struct TokenExample {
   std::vector<int32_t> branch;
   std::vector<int32_t> targets;  ///< as long as branch: the id to predict after it, or kNoTarget
   int32_t answer_row = 0;        ///< index in branch of the last assistant token: end of the prompt
+  float weight = 1;              ///< of its targets in the loss
 
   int32_t target_count() const;
 };

@@ -11,6 +11,7 @@ class CausalLmHead : public Head {
   explicit CausalLmHead(const HeadContext& context) : model_(context.model) {}
 
   int64_t terms(const Pack& pack) const override;
+  double weight(const Pack& pack) const override;
   std::vector<int64_t> rows(const Pack& pack) const override { return pack.target_rows; }
   HeadOutput forward(const at::Tensor& hidden, const Pack& pack, double divisor) const override;
 

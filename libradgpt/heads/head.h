@@ -16,8 +16,8 @@ namespace radgpt {
 
 /// What a head makes of a pack.
 struct HeadOutput {
-  at::Tensor loss;      ///< fp32 scalar: sum over the terms / divisor; carries the gradient
-  double loss_sum = 0;  ///< sum over the terms
+  at::Tensor loss;  ///< fp32 scalar: weighted sum over the terms / divisor; carries the gradient
+  double loss_sum = 0;  ///< weighted sum over the terms
   int64_t terms = 0;    ///< number of the terms
 };
 
@@ -46,6 +46,8 @@ class Head {
 
   /// Number of loss terms (targets, examples, …) in a pack.
   virtual int64_t terms(const Pack& pack) const = 0;
+  /// Sum of the weights of these terms, what the loss of a global batch is divided by.
+  virtual double weight(const Pack& pack) const { return static_cast<double>(terms(pack)); }
   /// Rows of the pack that the head reads, ascending; at first all. The model can spare the others
   /// most of its last layer: Baichuan::forward(pack, key, rows(pack)).
   virtual std::vector<int64_t> rows(const Pack& pack) const;

@@ -73,8 +73,9 @@ void for_each_row(const at::Tensor& logits, const Work& work) {
   });
 }
 
-/// log softmax(logits)[targets] per row; logits become factor * (softmax - one_hot(target)).
-at::Tensor replace_by_gradient(const at::Tensor& logits, const at::Tensor& targets, double factor) {
+/// log softmax(logits)[targets] per row; logits become factors[row] * (softmax - one_hot(target)).
+at::Tensor replace_by_gradient(const at::Tensor& logits, const at::Tensor& targets,
+                               const double* factors) {
   at::Tensor result = at::empty(targets.sizes(), targets.options().dtype(at::kDouble));
   double* log_probabilities = result.mutable_data_ptr<double>();
   const int64_t* target_of_row = targets.const_data_ptr<int64_t>();
@@ -87,9 +88,10 @@ at::Tensor replace_by_gradient(const at::Tensor& logits, const at::Tensor& targe
       T* gradient = values + row * vocabulary;
       const int64_t target = target_of_row[row];
       log_probabilities[row] = static_cast<C>(gradient[target]) - log_sum;
-      const C share = static_cast<C>(factor) / sum;
+      const auto factor = static_cast<C>(factors[row]);
+      const C share = factor / sum;
       round_row(exponentials, vocabulary, gradient, share);
-      gradient[target] = static_cast<T>(exponentials[target] * share - static_cast<C>(factor));
+      gradient[target] = static_cast<T>(exponentials[target] * share - factor);
     });
   });
   return result;
@@ -126,7 +128,7 @@ struct LossPass {
 };
 
 void loss_pass(const at::Tensor& hidden, const HeadWeight& weight, const at::Tensor& targets,
-               double factor, LossPass& pass) {
+               const std::vector<double>& factors, LossPass& pass) {
   const at::Tensor& normalised = weight.normalised;
   const int64_t step = std::min(chunk_rows(weight), hidden.size(0));
   // Both buffers serve all chunks: fresh memory of this size costs more than it takes to fill it.
@@ -139,9 +141,9 @@ void loss_pass(const at::Tensor& hidden, const HeadWeight& weight, const at::Ten
     at::Tensor logits = buffer.narrow(0, 0, rows);
     at::mm_out(logits, chunk, normalised.t());
     const at::Tensor log_probabilities =
-        replace_by_gradient(logits, targets.narrow(0, first, rows), factor);
+        replace_by_gradient(logits, targets.narrow(0, first, rows), factors.data() + first);
     for (int64_t row = 0; row < rows; ++row) {
-      pass.loss -= log_probabilities.const_data_ptr<double>()[row] * factor;
+      pass.loss -= log_probabilities.const_data_ptr<double>()[row] * factors[first + row];
     }
     if (pass.hidden.defined()) {
       at::Tensor part = pass.hidden.narrow(0, first, rows);
@@ -227,8 +229,14 @@ bool asks(const at::Tensor& leaf) { return gradients_wanted({leaf}); }
 }  // namespace
 
 at::Tensor head_cross_entropy(const at::Tensor& hidden, const HeadWeight& weight,
-                              const at::Tensor& targets, double divisor) {
+                              const at::Tensor& targets, double divisor,
+                              const std::vector<float>& weights) {
   check_head(hidden, weight, targets);
+  const auto count = static_cast<size_t>(targets.numel());
+  require(weights.empty() || weights.size() == count, "head_cross_entropy: weights must be ", count,
+          ", one a row, got ", weights.size());
+  std::vector<double> factors(count, 1.0 / divisor);
+  for (size_t i = 0; i < weights.size(); ++i) factors[i] *= weights[i];
   LossPass pass;
   at::Tensor loss;
   {
@@ -237,7 +245,7 @@ at::Tensor head_cross_entropy(const at::Tensor& hidden, const HeadWeight& weight
     const at::Tensor rows = hidden.detach().contiguous();
     if (train_hidden) pass.hidden = at::empty_like(rows);
     if (train_head) pass.normalised = at::zeros_like(weight.master);
-    loss_pass(rows, weight, targets.contiguous(), 1.0 / divisor, pass);
+    loss_pass(rows, weight, targets.contiguous(), factors, pass);
     if (train_head) through_normalisation(weight.master, pass.normalised);
     loss = at::scalar_tensor(pass.loss,
                              hidden.options().dtype(at::toOpMathType(hidden.scalar_type())));
@@ -259,11 +267,12 @@ at::Tensor head_log_probabilities(const at::Tensor& hidden, const HeadWeight& we
   const at::Tensor rows = hidden.contiguous(), ids = targets.contiguous();
   at::Tensor result = at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat));
   const int64_t step = chunk_rows(weight);
+  const std::vector<double> ones(static_cast<size_t>(step), 1.0);
   for (int64_t first = 0; first < rows.size(0); first += step) {
     const int64_t count = std::min(step, rows.size(0) - first);
     const at::Tensor logits = at::mm(rows.narrow(0, first, count), weight.normalised.t());
     result.narrow(0, first, count)
-        .copy_(replace_by_gradient(logits, ids.narrow(0, first, count), 1.0));
+        .copy_(replace_by_gradient(logits, ids.narrow(0, first, count), ones.data()));
   }
   return result;
 }

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 namespace radgpt {
 
 /// The vocabulary product of Baichuan2 (NormHead): logits = hidden * normalised(W)^T.
@@ -13,7 +15,8 @@ struct HeadWeight {
   at::Tensor master;
 };
 
-/// sum_i -log softmax(hidden_i normalised^T)[targets_i] / divisor, as a scalar fp32 tensor.
+/// sum_i weights_i * -log softmax(hidden_i normalised^T)[targets_i] / divisor, as a scalar fp32
+/// tensor.
 ///
 /// Works through the rows in chunks and makes the gradient in the forward pass (the backward pass
 /// only scales it), so logits of one chunk exist at a time: Liger-style fused linear cross-entropy
@@ -21,8 +24,10 @@ struct HeadWeight {
 ///
 ///   hidden   [rows, hidden]   only rows with a target; may be empty (result 0)
 ///   targets  [rows] int64
+///   weights  [rows], or empty for all 1
 at::Tensor head_cross_entropy(const at::Tensor& hidden, const HeadWeight& weight,
-                              const at::Tensor& targets, double divisor);
+                              const at::Tensor& targets, double divisor,
+                              const std::vector<float>& weights = {});
 
 /// hidden * normalised^T without gradient, fp32 [rows, vocabulary].
 at::Tensor head_logits(const at::Tensor& hidden, const HeadWeight& weight);

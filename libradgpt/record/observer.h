@@ -5,7 +5,8 @@
 
 namespace radgpt {
 
-/// One optimizer step as it was done. `loss` is the mean over the targets of the global batch.
+/// One optimizer step as it was done. `loss` is the mean over the targets of the global batch,
+/// weighted by their tasks.
 struct StepRecord {
   int64_t step = 0;   ///< 1 = after the first update
   int64_t steps = 0;  ///< of the whole run
@@ -23,7 +24,7 @@ struct StepRecord {
 /// One pass over the validation examples.
 struct EvaluationRecord {
   int64_t step = 0;
-  double loss = 0.0;  ///< mean over targets
+  double loss = 0.0;  ///< weighted mean over targets
   int64_t targets = 0;
   bool best = false;  ///< lowest so far
 };

@@ -20,12 +20,6 @@ int64_t count_steps(const TrainRecipe& recipe, const Sampler& sampler) {
   return steps;
 }
 
-int64_t count_terms(const Head& head, const std::vector<Pack>& packs) {
-  int64_t terms = 0;
-  for (const Pack& pack : packs) terms += head.terms(pack);
-  return terms;
-}
-
 }  // namespace
 
 Trainer::Trainer(const TrainerParts& parts, const Recipe& recipe, CheckpointStore& checkpoints,
@@ -64,12 +58,14 @@ StepRecord Trainer::train_step() {
   StepRecord record;
   record.epoch = sampler_.state().epoch;
   const std::vector<Pack> packs = sampler_.next();
-  record.targets = count_terms(parts_.head, packs);
+  double weight = 0.0;
   for (const Pack& pack : packs) {
+    record.targets += parts_.head.terms(pack);
+    weight += parts_.head.weight(pack);
     record.tokens += pack.size();
     record.examples += static_cast<int64_t>(pack.examples.size());
   }
-  record.loss = backward(packs, static_cast<double>(std::max<int64_t>(record.targets, 1)));
+  record.loss = backward(packs, weight > 0.0 ? weight : 1.0);
   update(record);
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return record;
@@ -132,14 +128,15 @@ EvaluationRecord Trainer::evaluate() {
   const at::NoGradGuard no_grad;
   EvaluationRecord record;
   record.step = state_.step;
-  double loss = 0.0;
+  double loss = 0.0, weight = 0.0;
   for (Pack& pack : pack_epoch(parts_.validation, packing_options(recipe_), 0)) {
     for (PackedExample& packed : pack.examples) packed.example += parts_.training.size();
     const at::Tensor hidden = parts_.model.forward(pack, DropoutKey{}, parts_.head.rows(pack));
     loss += parts_.head.forward(hidden, pack, 1.0).loss_sum;
     record.targets += parts_.head.terms(pack);
+    weight += parts_.head.weight(pack);
   }
-  record.loss = loss / static_cast<double>(std::max<int64_t>(record.targets, 1));
+  record.loss = weight > 0.0 ? loss / weight : 0.0;
   record.best = record.loss < state_.best_loss;
   if (record.best) {
     state_.best_loss = record.loss;

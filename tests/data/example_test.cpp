@@ -50,6 +50,13 @@ TEST_CASE("Example: templates are filled from texts, modality and centre") {
   CHECK(example->label == -1);
 }
 
+TEST_CASE("Example: takes the weight of its task") {
+  Task task = positive();
+  CHECK(make_example(report(), task)->weight == 1);
+  task.weight = 4;
+  CHECK(make_example(report(), task)->weight == 4);
+}
+
 TEST_CASE("Example: a classification answers with the label's word and index") {
   const auto example = make_example(report(), positive());
   REQUIRE(example);

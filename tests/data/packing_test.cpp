@@ -131,12 +131,14 @@ Ids all_examples(const TokenDataset& dataset) {
 TEST_CASE("Packing: two tasks of one report, by hand") {
   TokenDataset dataset;
   dataset.examples = {branch(0, {30}, {40, 41}), branch(0, {31, 32}, {42})};
+  dataset.examples[1].weight = 2.5f;
   dataset.groups = {{{195, 20, 21}, 0, 2}};
   const Pack shared = pack_examples(dataset, Ids{0, 1}, Sharing::kShared);
   CHECK(shared.tokens == std::vector<int64_t>{195, 20, 21, 30, 196, 40, 41, 31, 32, 196, 42});
   CHECK(shared.positions == std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6, 3, 4, 5, 6});
   CHECK(shared.target_rows == std::vector<int64_t>{4, 5, 6, 9, 10});
   CHECK(shared.targets == std::vector<int64_t>{40, 41, 2, 42, 2});
+  CHECK(shared.target_weights == std::vector<float>{1, 1, 1, 2.5f, 2.5f});
   REQUIRE(shared.segments.size() == 3);
   CHECK(shared.segments[1].begin == 3);
   CHECK(shared.segments[1].end == 7);

@@ -68,6 +68,22 @@ TEST_CASE("Causal LM head: the loss is the mean over target rows alone") {
   CHECK(hidden.grad().narrow(0, 0, 3).abs().max().item<double>() == 0);
 }
 
+TEST_CASE("Causal LM head: targets count by their weights, and so does the divisor") {
+  Pack pack = single_pack({195, 3, 4, 196, 7});
+  set_targets(pack, 3, {7, 2});
+  const at::Tensor hidden = at::randn({5, 40});
+  const CausalLmHead head({.model = model()});
+  CHECK(head.weight(pack) == 2);
+  const double both = head.forward(hidden, pack, 1).loss_sum;
+  pack.target_weights = {1, 4};
+  CHECK(head.weight(pack) == 5);
+  const double weighted = head.forward(hidden, pack, 1).loss_sum;
+  pack.target_weights = {1, 0};
+  const double first = head.forward(hidden, pack, 1).loss_sum;
+  CHECK(weighted == Approx(first + 4 * (both - first)).epsilon(1e-5));
+  CHECK(head.terms(pack) == 2);
+}
+
 TEST_CASE("Causal LM head: a pack without targets has a loss of 0 with gradients of 0") {
   const CausalLmHead head({.model = model()});
   const at::Tensor hidden = at::randn({2, 40}).set_requires_grad(true);

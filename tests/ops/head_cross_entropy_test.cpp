@@ -52,6 +52,24 @@ TEST_CASE("Head: more rows than a chunk give the same") {
   expect_equals_plain(HeadCase(150, 3, 125696, at::kDouble));  // 64 rows a chunk
 }
 
+TEST_CASE("Head: a weight counts a row as often as it says") {
+  const HeadCase c(3, 5, 11, at::kDouble);
+  const std::vector<float> weights = {0.5f, 3.0f, 1.0f};
+  const at::Tensor loss = head_cross_entropy(c.hidden, c.weight, c.targets, 4.5, weights);
+  at::Tensor expected = at::zeros({}, at::kDouble);
+  for (int64_t row = 0; row < 3; ++row) {
+    expected = expected + weights[static_cast<size_t>(row)] *
+                              plain_cross_entropy(c.hidden.narrow(0, row, 1), c.weight.master,
+                                                  c.targets.narrow(0, row, 1), 4.5);
+  }
+  expect_close(loss, expected, 1e-13);
+  const auto gradients = gradients_of(loss, {c.hidden, c.weight.master});
+  const auto reference = gradients_of(expected, {c.hidden, c.weight.master});
+  for (size_t i = 0; i < 2; ++i) expect_close(gradients[i], reference[i], 1e-12);
+  CHECK_THROWS_WITH(head_cross_entropy(c.hidden, c.weight, c.targets, 1, {1.0f}),
+                    "head_cross_entropy: weights must be 3, one a row, got 1");
+}
+
 TEST_CASE("Head: gradients match finite differences, through the normalisation") {
   HeadCase c(3, 4, 5, at::kDouble);
   expect_difference_gradients(
