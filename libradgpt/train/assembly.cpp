@@ -102,8 +102,8 @@ AdaptedModel::AdaptedModel(Baichuan& base, const Recipe& recipe, const std::stri
 }
 
 int set_threads(const Recipe& recipe) {
-  // LibTorch's matrix products keep compiled code for up to 1,024 shapes, about a megabyte each, and
-  // packs of many sizes bring a new shape at nearly every step.
+  // LibTorch's matrix products keep compiled code for up to 1,024 shapes, about a megabyte each,
+  // and packs of many sizes bring a new shape at nearly every step.
   setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64", 0);
   if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
   return at::get_num_threads();

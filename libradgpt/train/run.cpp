@@ -123,6 +123,9 @@ void Run::read_inputs() {
   tokenizer_ = make_tokenizer(recipe_, corpus_);
   training_ = tokenize(corpus_.part(Split::kTrain), *tokenizer_, length_options(recipe_));
   validation_ = tokenize(corpus_.part(Split::kValidation), *tokenizer_, length_options(recipe_));
+  require(recipe_.train.early_stop == 0 || validation_.size() > 0, recipe_.file,
+          ": train.early_stop: must be 0 where no report is in validation, got ",
+          recipe_.train.early_stop);
   manifest_.identity["data"] = to_hex(data.finish());
   manifest_.identity["tokenizer"] = tokenizer_->digest();
   manifest_.identity["recipe"] = recipe_digest(recipe_);

@@ -46,7 +46,7 @@ TrainingEnd Trainer::run(RunObserver& observer) {
   }
   save();
   if (state_.step < steps_ && !stopped_early()) return TrainingEnd::kInterrupted;
-  if (best_.defined()) {
+  if (best_.defined() && std::isfinite(state_.best_loss)) {
     parts_.store.flat().copy_(best_);
     parts_.store.publish();
   }

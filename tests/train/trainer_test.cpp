@@ -263,6 +263,36 @@ class BrokenHead : public Head {
   mutable int calls_ = 0;
 };
 
+/// Its loss is not a number for validation examples.
+class BlindHead : public Head {
+ public:
+  BlindHead(const Head& inner, int32_t training) : inner_(inner), training_(training) {}
+  int64_t terms(const Pack& pack) const override { return inner_.terms(pack); }
+  HeadOutput forward(const at::Tensor& hidden, const Pack& pack, double divisor) const override {
+    HeadOutput output = inner_.forward(hidden, pack, divisor);
+    if (pack.examples.front().example >= training_) {
+      output.loss_sum = std::numeric_limits<double>::quiet_NaN();
+    }
+    return output;
+  }
+
+ private:
+  const Head& inner_;
+  int32_t training_;
+};
+
+TEST_CASE("Trainer: early stopping keeps what was learnt if no evaluation was finite") {
+  const TemporaryFolder folder;
+  TinyRun run(folder.path(), {"train.early_stop=2"});
+  BlindHead head(*run.head, run.training.size());
+  Trainer trainer({run.model, head, run.store, run.training, run.validation}, run.recipe,
+                  run.checkpoints, run.stop);
+  const std::string before = run.digest();
+  CHECK(trainer.run(run.listener) == TrainingEnd::kStoppedEarly);
+  CHECK(run.listener.evaluations.size() == 2);
+  CHECK(run.digest() != before);
+}
+
 TEST_CASE("Trainer: steps that are not finite change nothing and end the run after five in a row") {
   const TemporaryFolder folder;
   TinyRun run(folder.path(), {"train.packs_per_step=1"});
