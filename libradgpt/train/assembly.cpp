@@ -74,6 +74,10 @@ std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& toke
   return model;
 }
 
+std::string type_name(const Baichuan& model) {
+  return model.type() == at::kBFloat16 ? "bf16" : "fp32";
+}
+
 std::optional<int> find_head_task(const Recipe& recipe) {
   for (size_t task = 0; task < recipe.tasks.size(); ++task) {
     if (recipe.tasks[task].name == recipe.train.head_task) return static_cast<int>(task);

@@ -42,6 +42,9 @@ at::ScalarType model_type(const Recipe& recipe);
 /// model.check_finite, if a weight is not finite.
 std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer);
 
+/// Type of weights and products as a manifest calls it: bf16, fp32.
+std::string type_name(const Baichuan& model);
+
 /// Index of train.head_task among the tasks; nothing where the model answers all tasks itself.
 std::optional<int> find_head_task(const Recipe& recipe);
 

@@ -2,13 +2,17 @@
 
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/files.h"
+#include "libradgpt/base/hash.h"
 #include "libradgpt/base/shipped_files.h"
+#include "libradgpt/config/recipe_file.h"
 #include "libradgpt/eval/score_report.h"
 #include "libradgpt/formats/calibration_file.h"
+#include "libradgpt/formats/json.h"
 #include "libradgpt/record/summary.h"
 #include "libradgpt/train/assembly.h"
 #include "libradgpt/train/options.h"
@@ -16,6 +20,8 @@
 namespace radgpt {
 
 namespace {
+
+constexpr uint64_t kManifestLimit = 1 << 20;
 
 GenerationOptions generation_options(const Recipe& recipe) {
   const EvaluateRecipe& evaluate = recipe.evaluate;
@@ -39,6 +45,19 @@ void add_notes(const Task& task, const TaskCounts& counts, std::vector<std::stri
   add(counts.too_long, "example(s) that are too long for the model");
 }
 
+/// Data and tasks say whom a run has learnt from: with others, its training reports would be scored
+/// as held out.
+void require_same_reports(const Recipe& recipe, const RunFolder& folder) {
+  const auto learnt = [](const Recipe& whole) {
+    Recipe part;
+    part.data = whole.data;
+    part.tasks = whole.tasks;
+    return write_recipe(part);
+  };
+  require(learnt(read_recipe(folder.recipe())) == learnt(recipe), recipe.file,
+          ": data, tasks: must be those of the run, ", folder.recipe(), ", got others");
+}
+
 /// Everything that is asked, and who is asked.
 class Evaluation {
  public:
@@ -46,6 +65,9 @@ class Evaluation {
   EvaluationResult run();
 
  private:
+  void require_recorded(const char* group, const std::string& name,
+                        const std::string& digest) const;
+  bool calibrates() const;
   EvaluationSet held_out(Split split) const;
   void ask(const AskedModel& asked);
   void ask_models();
@@ -55,6 +77,7 @@ class Evaluation {
   const Recipe& recipe_;
   const EvaluationProgress& progress_;
   RunFolder folder_;
+  nlohmann::json manifest_;
   Corpus corpus_;
   Tokenizer tokenizer_;
   EvaluationSet set_;
@@ -74,12 +97,31 @@ Evaluation::Evaluation(const Recipe& recipe, const EvaluationProgress& progress)
     : recipe_(recipe),
       progress_(progress),
       folder_{recipe.output.folder},
+      manifest_(read_json_file(folder_.manifest(), kManifestLimit)),
       corpus_(read_corpus(corpus_options(recipe))),
       tokenizer_(tokenizer_of_run(recipe, folder_, corpus_)),
       set_(held_out(recipe.evaluate.split == SplitChoice::kTest ? Split::kTest
                                                                 : Split::kValidation)) {
   require(!set_.items.empty(), recipe.file,
           ": evaluate.split: must have reports with the fields of a task, got none");
+  require_no_leaks(find_duplicates(corpus_, 0));
+  for (const SourceCounts& source : corpus_.sources) {
+    require_recorded("inputs", source.path, to_hex(sha256_of_file(source.path)));
+  }
+  require_recorded("identity", "tokenizer", tokenizer_.digest());
+}
+
+/// Throws unless the manifest of the run has this digest.
+void Evaluation::require_recorded(const char* group, const std::string& name,
+                                  const std::string& digest) const {
+  const JsonObject whole(manifest_, folder_.manifest());
+  require(whole.object(group).text(name) == digest, folder_.manifest(), ": ", group, ".", name,
+          ": must be what the run was made from, got another");
+}
+
+/// Temperatures that were fitted on the scored reports would make their scores look better.
+bool Evaluation::calibrates() const {
+  return recipe_.evaluate.calibrate && recipe_.evaluate.split != SplitChoice::kValidation;
 }
 
 EvaluationSet Evaluation::held_out(Split split) const {
@@ -92,7 +134,7 @@ EvaluationSet Evaluation::held_out(Split split) const {
 
 void Evaluation::ask(const AskedModel& asked) {
   Temperatures temperatures;
-  if (recipe_.evaluate.calibrate) {
+  if (calibrates()) {
     progress_("calibrating " + asked.system, 0, 1);
     temperatures = fit_temperatures(asked, held_out(Split::kValidation));
     for (const auto& [task, temperature] : temperatures) {
@@ -112,6 +154,10 @@ void Evaluation::ask_models() {
     return;
   }
   const std::unique_ptr<Baichuan> model = make_model(recipe_, tokenizer_);
+  // In another type the weights are rounded otherwise and have another digest.
+  if (JsonObject(manifest_, folder_.manifest()).text("type") == type_name(*model)) {
+    require_recorded("identity", "base", model->digest());
+  }
   if (recipe_.evaluate.compare_base && !find_head_task(recipe_)) ask({"base", *model});
   const AdaptedModel adapted(*model, recipe_, folder_.adapter());
   ask({"adapter", *model, adapted.classifier()});
@@ -144,6 +190,9 @@ std::vector<std::string> Evaluation::notes() const {
     notes.push_back(concat("the head ", recipe_.train.head, " answers ", recipe_.train.head_task,
                            " alone: the other tasks are not scored"));
   }
+  if (recipe_.evaluate.calibrate && !calibrates()) {
+    notes.push_back("label probabilities are not calibrated: validation itself is scored");
+  }
   for (const SourceCounts& source : corpus_.sources) {
     if (source.bad_lines.empty()) continue;
     notes.push_back(concat(source.path, ": ", source.bad_lines.size(), " unreadable line(s)"));
@@ -158,7 +207,7 @@ std::vector<std::string> Evaluation::notes() const {
 void Evaluation::write(const EvaluationResult& result) const {
   write_file_atomically(folder_.predictions(), predictions_as_json_lines(set_, systems_));
   write_file_atomically(folder_.scores(), scores_as_json(result.groups, recipe_.tasks));
-  if (recipe_.evaluate.calibrate) write_calibration(folder_.calibration(), calibration_);
+  if (calibrates()) write_calibration(folder_.calibration(), calibration_);
   const auto table_of = [&](TableRows rows) {
     return headline_table(result.groups, recipe_.tasks, result.systems, rows).as_markdown();
   };
@@ -177,6 +226,7 @@ EvaluationResult run_evaluation(const Recipe& recipe, const EvaluationProgress& 
   const std::string result = full ? folder.model() : folder.adapter();
   require(std::filesystem::is_directory(result), result,
           ": must be there before it can be scored; run radgpt train first");
+  require_same_reports(recipe, folder);
   set_threads(recipe);
   return Evaluation(recipe, progress).run();
 }

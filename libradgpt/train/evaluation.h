@@ -25,7 +25,8 @@ using EvaluationProgress =
 /// by side with the base and with baselines, and writes predictions.jsonl, scores.json, the fitted
 /// temperatures (calibration.json) and the section Scores of summary.md there. With
 /// train.head_task that task alone is scored, and the base is left out, for it has no head.
-/// Throws Error(kInput) if the folder has no result, or one that is not of this recipe.
+/// Throws Error(kInput) if the folder has no result, if the run was made from other data, tasks,
+/// base or tokenizer, and if a held-out text stands in an earlier split.
 EvaluationResult run_evaluation(const Recipe& recipe, const EvaluationProgress& progress);
 
 }  // namespace radgpt

@@ -104,7 +104,7 @@ Run::Run(const Recipe& recipe, RunObserver& observer)
   manifest_.threads = set_threads(recipe);
   read_inputs();
   model_ = make_model(recipe, *tokenizer_);
-  manifest_.type = std::string(model_->type() == at::kBFloat16 ? "bf16" : "fp32");
+  manifest_.type = type_name(*model_);
   manifest_.identity["base"] = model_->digest();
   bind_parameters();
 }

@@ -49,8 +49,8 @@ class Trainer {
   int64_t resume(RunObserver& observer);
 
   /// Trains to the end. On return the store holds the result: with early stopping the state of the
-  /// best evaluation if one had a finite loss, else the last. Throws Error(kNumeric) after train.max_bad_steps steps in a
-  /// row whose loss or gradient was not finite.
+  /// best evaluation if one had a finite loss, else the last. Throws Error(kNumeric) after
+  /// train.max_bad_steps steps in a row whose loss or gradient was not finite.
   TrainingEnd run(RunObserver& observer);
 
   int64_t step() const { return state_.step; }

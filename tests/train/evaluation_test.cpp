@@ -69,9 +69,9 @@ TEST_CASE("Evaluation: a classifier head beats the majority on reports that a wo
   CHECK(read_calibration(toy.run("calibration.json")).at("adapter").count("abnormal") == 1);
 }
 
-std::string message_of_evaluation(const ToyRun& toy) {
+std::string message_of_evaluation(const ToyRun& toy, const std::vector<std::string>& more = {}) {
   try {
-    toy.evaluate();
+    toy.evaluate(more);
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::kInput);
     return error.what();
@@ -115,6 +115,73 @@ TEST_CASE("Evaluation: the head's tensor is refused by name if it is missing or 
     CHECK(message_of_evaluation(toy).find(kHeadWeight + ": shape must be [2, 64], got [3, 64]") !=
           std::string::npos);
   }
+}
+
+TEST_CASE("Evaluation: what the run was not made from is refused") {
+  const ToyRun toy({"train.steps=1", "evaluate.limit=2"});
+  toy.train();
+  const std::string manifest = toy.run("manifest.json");
+  const auto message = [&](const std::string& key) {
+    return manifest + ": " + key + ": must be what the run was made from, got another";
+  };
+  SECTION("another split") {
+    CHECK(message_of_evaluation(toy, {"data.salt=other"}) ==
+          "toy.yaml: data, tasks: must be those of the run, " + toy.run("recipe.yaml") +
+              ", got others");
+  }
+  SECTION("other tasks") {
+    CHECK(
+        message_of_evaluation(toy, {"tasks.1.question=还有呢？"}).find("toy.yaml: data, tasks:") ==
+        0);
+  }
+  SECTION("a file that has changed") {
+    const std::string path = toy.folder().file("reports.jsonl");
+    toy.folder().write("reports.jsonl", toy.folder().read("reports.jsonl") + "\n");
+    CHECK(message_of_evaluation(toy) == message("inputs." + path));
+  }
+  SECTION("another base") {
+    const auto base = Baichuan::load(toy.base(), at::kFloat);
+    base->initialise(4);
+    base->save(toy.base());
+    CHECK(message_of_evaluation(toy) == message("identity.base"));
+  }
+  SECTION("fields of evaluation and output may differ") {
+    CHECK(message_of_evaluation(toy,
+                                {"evaluate.batch=1", "train.threads=1", "output.existing=resume"})
+              .empty());
+  }
+}
+
+TEST_CASE("Evaluation: a held-out text in an earlier split is refused") {
+  const ToyRun toy({"train.steps=1", "evaluate.limit=2", "data.duplicates=drop"});
+  const auto line_of = [](const std::string& patient) {
+    return R"({"id":"1","centre":"north","modality":"CT","findings":"双肺清晰","patient":")" +
+           patient + R"(","impression":"肺","labels":{"abnormal":"no"}})";
+  };
+  toy.add_reports("train", line_of("x"));
+  toy.add_reports("test", line_of("y"));
+  const std::vector<std::string> files = {
+      "data.sources.0.train=[" + toy.folder().file("train.jsonl") + "]",
+      "data.sources.0.test=[" + toy.folder().file("test.jsonl") + "]"};
+  toy.train(files);
+  // The recipe of the run is changed by hand, so that this rule alone is left to notice it.
+  std::string recipe = toy.folder().read("run/recipe.yaml");
+  recipe.replace(recipe.find("duplicates: drop"), 16, "duplicates: error");
+  toy.folder().write("run/recipe.yaml", recipe);
+  std::vector<std::string> kept = files;
+  kept.push_back("data.duplicates=error");
+  CHECK(message_of_evaluation(toy, kept).find(
+            "a held-out text must not stand in an earlier split") != std::string::npos);
+}
+
+TEST_CASE("Evaluation: temperatures are not fitted on the reports that are scored") {
+  const ToyRun toy({"train.steps=1", "evaluate.limit=2"});
+  toy.train();
+  const EvaluationResult result = toy.evaluate({"evaluate.split=validation"});
+  CHECK_FALSE(std::filesystem::exists(toy.run("calibration.json")));
+  REQUIRE_FALSE(result.notes.empty());
+  CHECK(result.notes.front() ==
+        "label probabilities are not calibrated: validation itself is scored");
 }
 
 TEST_CASE("Evaluation: a registered head that classifies is asked in the same way") {
