@@ -44,7 +44,9 @@ std::vector<SplitText> comparable_texts(const Corpus& corpus) {
       const auto report = static_cast<size_t>(part.examples[begin].report);
       SplitText text{"", split, part.reports[report].source};
       for (const std::string& part_text : report_texts(part.examples, begin, end)) {
+        if (normalise_for_comparison(part_text).empty()) continue;
         text.text += part_text + "\n";
+        text.parts.push_back(part_text);
       }
       texts.push_back(std::move(text));
     });

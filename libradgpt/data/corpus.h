@@ -67,7 +67,8 @@ TokenDataset tokenize(const CorpusPart& part, const Tokenizer& tokenizer,
                       const LengthOptions& options);
 
 /// Exact and near duplicates by the text that a report's examples hold, contexts and written
-/// answers, and by the turns of a conversation. Leaks are left to the caller to refuse.
+/// answers, and by the turns of a conversation; a report that lacks some of these texts and adds
+/// none is a copy too. Leaks are left to the caller to refuse.
 Duplicates find_duplicates(const Corpus& corpus, double threshold);
 
 /// Throws Error(kInput) naming file and line of the first held-out text that an earlier split has

@@ -19,6 +19,7 @@ struct SplitText {
   std::string text;
   Split split = Split::kTrain;
   SourceLine source;
+  std::vector<std::string> parts = {};  ///< what it consists of; empty: itself alone
 };
 
 /// A held-out text that an earlier split has seen (train before validation before test).
@@ -31,7 +32,9 @@ struct Leak {
 using TwinCounts = std::array<std::array<int, kSplits>, kSplits>;
 
 struct Duplicates {
-  TwinCounts exact{};  ///< equal after normalise_for_comparison
+  /// Equal after normalise_for_comparison, or all parts of one are among the other's: a report that
+  /// lacks an optional field is a copy of the report that has it.
+  TwinCounts exact{};
   /// Not equal, but alike: Jaccard similarity of the sets of character 5-grams >= threshold.
   TwinCounts near{};
   std::vector<Leak> leaks;  ///< exact ones, one for each such text, in the order of texts

@@ -169,6 +169,39 @@ TEST_CASE("Corpus: seen texts can be dropped, so that the latest split alone kee
   CHECK(message_of(options).find(": patient must be in one split") != std::string::npos);
 }
 
+TEST_CASE("Corpus: a copy that lacks an optional field is a leak, in train or in test") {
+  const std::string whole = line("a", "p1", "双肺清晰");
+  const std::string bare =
+      R"({"id":"b","patient":"p2","centre":"north","modality":"CT","findings":"双肺 清晰",)"
+      R"("impression":null,"labels":{"abnormal":"no"}})"
+      "\n";
+  const std::string others = line("c", "p3", "肿块");
+  const std::string label = R"("labels":{"abnormal":"no"},"id")";
+  const std::string labelled = "{" + label + line("e", "p5", "囊肿").substr(5);
+  for (const auto& [first, second] : {std::pair{whole, bare}, std::pair{bare, whole}}) {
+    const ScratchFile train(others + first);
+    const ScratchFile test(labelled + second);
+    CorpusOptions options = options_for(train, Split::kTrain);
+    Task positive = task();
+    positive.name = "positive";
+    positive.kind = TaskKind::kClassification;
+    positive.answer = "{label:abnormal}";
+    positive.labels = {{"yes", "阳性"}, {"no", "阴性"}};
+    options.tasks.push_back(positive);
+    options.reports.push_back(options.reports[0]);
+    options.reports[1].path = test.path();
+    options.reports[1].split = Split::kTest;
+    const Duplicates duplicates = find_duplicates(read_corpus(options), 0);
+    REQUIRE(duplicates.leaks.size() == 1);
+    CHECK(duplicates.leaks[0].held_out.line == 2);
+    CHECK(duplicates.leaks[0].seen.line == 2);
+    options.seen_texts = SeenTexts::kDrop;
+    const Corpus corpus = read_corpus(options);
+    CHECK(ids_of(corpus, Split::kTrain) == std::vector<std::string>{"c"});
+    CHECK(find_duplicates(corpus, 0).leaks.empty());
+  }
+}
+
 TEST_CASE("Corpus: seen conversations can be dropped too") {
   const std::string one = R"([{"from":"human","value":"甲"},{"from":"gpt","value":"乙"}])";
   const std::string other = R"([{"from":"human","value":"甲"},{"from":"gpt","value":"丙"}])";
