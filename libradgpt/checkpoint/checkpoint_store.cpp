@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <vector>
 
 #include "libradgpt/base/error.h"
@@ -166,25 +167,34 @@ void CheckpointStore::save(const Checkpoint& checkpoint) {
   }
   sync_folder(unfinished);
   if (fs::exists(finished)) {  // a damaged one that a resume passed over
-    const std::string removed = folder_ + "/" + kRemoved + name;
-    rename_or_fail(finished, removed);
-    fs::remove_all(removed, error);
+    remove(checkpoint.step);
   }
   rename_or_fail(unfinished, finished);
   sync_folder(folder_);
-  prune();
+  prune(checkpoint.step);
 }
 
-void CheckpointStore::prune() const {
+void CheckpointStore::prune(int64_t saved) const {
   std::map<int64_t, std::string> found = list();
-  while (static_cast<int64_t>(found.size()) > keep_) {
-    const auto oldest = found.begin();
-    const std::string removed = folder_ + "/" + kRemoved + folder_name(oldest->first);
-    rename_or_fail(oldest->second, removed);
-    std::error_code ignored;  // what stays is swept at the next start
-    fs::remove_all(removed, ignored);
-    found.erase(oldest);
+  while (found.rbegin()->first > saved) {
+    remove(found.rbegin()->first);
+    found.erase(std::prev(found.end()));
   }
+  while (static_cast<int64_t>(found.size()) > keep_) {
+    remove(found.begin()->first);
+    found.erase(found.begin());
+  }
+}
+
+void CheckpointStore::clear() {
+  for (const auto& [step, path] : list()) remove(step);
+}
+
+void CheckpointStore::remove(int64_t step) const {
+  const std::string removed = folder_ + "/" + kRemoved + folder_name(step);
+  rename_or_fail(folder_ + "/" + folder_name(step), removed);
+  std::error_code ignored;  // what stays is swept at the next start
+  fs::remove_all(removed, ignored);
 }
 
 std::map<int64_t, std::string> CheckpointStore::list() const {

@@ -41,8 +41,12 @@ class CheckpointStore {
   /// removes what an interrupted save or removal left. Keeps the `keep` newest checkpoints.
   CheckpointStore(std::string folder, int64_t keep, Identity identity);
 
-  /// Durable on return. Errors: kEnvironment; the previous checkpoints stay valid.
+  /// Durable on return. Errors: kEnvironment; the previous checkpoints stay valid. Later ones are
+  /// removed: a resume has passed them over as damaged.
   void save(const Checkpoint& checkpoint);
+
+  /// Removes all checkpoints; the lock stays.
+  void clear();
 
   /// The newest checkpoint that verifies; damaged ones are passed over with a note each. Nothing if
   /// the folder has none at all. Throws Error(kInput) if all are damaged, or if the newest valid
@@ -57,7 +61,8 @@ class CheckpointStore {
 
   std::map<int64_t, std::string> list() const;  ///< step → path
   Loaded load(const std::string& path) const;
-  void prune() const;
+  void prune(int64_t saved) const;
+  void remove(int64_t step) const;
 
   std::string folder_;
   int64_t keep_;

@@ -80,7 +80,7 @@ TEST_CASE("Checkpoints: what was saved is loaded, to the bit") {
 TEST_CASE("Checkpoints: the newest are kept, and nothing half done stays") {
   const Folder folder;
   CheckpointStore store(folder.path, 2, kIdentity);
-  for (const int64_t step : {1, 2, 10, 9}) store.save(checkpoint_of(step));
+  for (const int64_t step : {1, 2, 9, 10}) store.save(checkpoint_of(step));
   CHECK(names_in(folder.path) == std::vector<std::string>{".lock", "step-10", "step-9"});
   CHECK(store.load_newest([](const std::string&) {})->step == 10);
 }
@@ -114,6 +114,18 @@ TEST_CASE("Checkpoints: any damage is found, said, and the one before is used") 
     fs::remove(path);
     CHECK(store.load_newest([](const std::string&) {})->step == 1);
   }
+}
+
+TEST_CASE("Checkpoints: damaged ones of later steps do not push out the one just saved") {
+  const Folder folder;
+  CheckpointStore store(folder.path, 2, kIdentity);
+  store.save(checkpoint_of(1));
+  for (const std::string step : {"step-10", "step-9"}) {
+    fs::create_directory(folder.path + "/" + step);
+  }
+  REQUIRE(store.load_newest([](const std::string&) {})->step == 1);
+  store.save(checkpoint_of(2));
+  CHECK(names_in(folder.path) == std::vector<std::string>{".lock", "step-1", "step-2"});
 }
 
 TEST_CASE("Checkpoints: if all are damaged the run does not silently start anew") {
