@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 
@@ -31,7 +32,7 @@ Progress::~Progress() { finish_line(); }
 void Progress::on_step(const StepRecord& record) {
   seconds_ += record.seconds;
   ++steps_;
-  loss_ = steps_ == 1 ? record.loss : 0.9 * loss_ + 0.1 * record.loss;
+  if (!record.skipped) loss_ = std::isnan(loss_) ? record.loss : 0.9 * loss_ + 0.1 * record.loss;
   const double left =
       seconds_ / static_cast<double>(steps_) * static_cast<double>(record.steps - record.step);
   char text[160];

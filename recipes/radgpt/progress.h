@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "libradgpt/record/observer.h"
@@ -34,7 +35,8 @@ class Progress : public RunObserver {
   Clock::time_point shown_{};
   double seconds_ = 0;  ///< of all steps so far, for the time left
   int64_t steps_ = 0;
-  double loss_ = 0;  ///< running mean, for the eye
+  /// Running mean over steps that were not skipped, for the eye; NaN before the first.
+  double loss_ = std::numeric_limits<double>::quiet_NaN();
 };
 
 }  // namespace radgpt
