@@ -71,6 +71,9 @@ std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& toke
   require(model->config().vocab_size == tokenizer.size(), recipe.file,
           ": model: base and tokenizer must have one vocabulary, got ", model->config().vocab_size,
           " and ", tokenizer.size(), " pieces");
+  require(recipe.model.max_length <= model->config().model_max_length, recipe.file,
+          ": model.max_length: must be at most ", model->config().model_max_length,
+          ", the model_max_length of the base, got ", recipe.model.max_length);
   return model;
 }
 

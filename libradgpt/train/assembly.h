@@ -22,6 +22,7 @@ struct RunFolder {
   std::string recipe() const { return path + "/recipe.yaml"; }
   std::string manifest() const { return path + "/manifest.json"; }
   std::string checkpoints() const { return path + "/checkpoints"; }
+  std::string record() const { return path + "/run.jsonl"; }
   std::string adapter() const { return path + "/adapter"; }  ///< of an adapter run
   std::string model() const { return path + "/model"; }      ///< of a full-parameter run
   std::string predictions() const { return path + "/predictions.jsonl"; }
@@ -38,8 +39,9 @@ Tokenizer make_tokenizer(const Recipe& recipe, const Corpus& corpus);
 at::ScalarType model_type(const Recipe& recipe);
 
 /// The base: loaded from model.path, or freshly initialised. Throws Error(kInput) if its vocabulary
-/// is not the tokenizer's, if its folder holds another tokenizer than the recipe names, and, with
-/// model.check_finite, if a weight is not finite.
+/// is not the tokenizer's, if its folder holds another tokenizer than the recipe names, if it
+/// takes fewer tokens than model.max_length, and, with model.check_finite, if a weight is not
+/// finite.
 std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer);
 
 /// Type of weights and products as a manifest calls it: bf16, fp32.

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/files.h"
@@ -44,20 +45,51 @@ class BothObservers : public RunObserver {
   RunObserver& second_;
 };
 
-/// Makes the run folder according to output.existing.
-void open_folder(const Recipe& recipe) {
-  const std::string& path = recipe.output.folder;
-  std::error_code error;
-  if (fs::exists(path) && !fs::is_empty(path, error)) {
-    require(recipe.output.existing != ExistingChoice::kError, path,
-            ": output.folder: must be empty or new; output.existing=resume goes on with it, "
-            "output.existing=overwrite replaces it");
-    require(fs::exists(RunFolder{path}.recipe()), path,
-            ": output.folder: must be the folder of a run, got one without recipe.yaml");
-    if (recipe.output.existing == ExistingChoice::kOverwrite) fs::remove_all(path, error);
+/// Nothing is there but what a run makes before its recipe is written: the folder of checkpoints
+/// with the lock.
+bool is_new(const RunFolder& folder) {
+  if (!fs::exists(folder.path)) return true;
+  for (const auto& entry : fs::directory_iterator(folder.path)) {
+    if (entry.path() != folder.checkpoints() || !entry.is_directory()) return false;
+    for (const auto& inner : fs::directory_iterator(entry)) {
+      if (inner.path().filename() != ".lock") return false;
+    }
   }
-  if (!error) fs::create_directories(path, error);
-  if (error) fail(ErrorKind::kEnvironment, path, ": cannot be made: ", error.message());
+  return true;
+}
+
+/// Throws unless output.existing allows to train in the folder. Changes nothing.
+void check_folder(const Recipe& recipe) {
+  const RunFolder folder{recipe.output.folder};
+  if (is_new(folder)) return;
+  require(recipe.output.existing != ExistingChoice::kError, folder.path,
+          ": output.folder: must be empty or new; output.existing=resume goes on with it, "
+          "output.existing=overwrite replaces it");
+  require(fs::exists(folder.recipe()) &&
+              (fs::exists(folder.checkpoints()) || fs::exists(folder.manifest())),
+          folder.path,
+          ": output.folder: must be the folder of a run, got one without recipe.yaml and "
+          "checkpoints or manifest.json");
+}
+
+/// Removes what an earlier run has left, and nothing else. Its recipe stays until the new one
+/// replaces it: without it the folder would not be that of a run.
+void remove_earlier(const RunFolder& folder) {
+  std::vector<fs::path> parts = {folder.manifest(),    folder.adapter(), folder.model(),
+                                 folder.predictions(), folder.scores(),  folder.calibration(),
+                                 folder.summary(),     folder.record()};
+  for (const auto& entry : fs::directory_iterator(folder.path)) {
+    if (entry.path().filename().string().rfind("events.out.tfevents.", 0) == 0) {
+      parts.push_back(entry.path());
+    }
+  }
+  for (const fs::path& part : parts) {
+    std::error_code error;
+    fs::remove_all(part, error);
+    if (error) {
+      fail(ErrorKind::kEnvironment, part.string(), ": cannot be removed: ", error.message());
+    }
+  }
 }
 
 /// The recipe without what may change between a run and its resume.
@@ -184,12 +216,21 @@ HeadContext Run::context_of_head() const {
 RunResult Run::train(const std::atomic<bool>& stop) {
   CheckpointStore checkpoints(folder_.checkpoints(), recipe_.train.keep_checkpoints,
                               manifest_.identity);
-  write_file_atomically(folder_.recipe(), write_recipe(recipe_));
+  if (recipe_.output.existing == ExistingChoice::kOverwrite) {
+    remove_earlier(folder_);
+    checkpoints.clear();
+  }
   Trainer trainer({*model_, *head_, store_, training_, validation_}, recipe_, checkpoints, stop);
   RunResult result;
   if (recipe_.output.existing == ExistingChoice::kResume) {
     result.resumed_from = trainer.resume(observer_);
+    require(
+        result.resumed_from > 0 || (!fs::exists(folder_.adapter()) && !fs::exists(folder_.model())),
+        folder_.path,
+        ": output.existing: must not be resume where a result but no checkpoint is left; "
+        "overwrite trains anew");
   }
+  write_file_atomically(folder_.recipe(), write_recipe(recipe_));
   RunRecord record(folder_.path, result.resumed_from);
   BothObservers both(record, observer_);
   result.end = trainer.run(both);
@@ -211,7 +252,9 @@ void Run::save_result(RunResult& result) {
     tokenizer_->save(result.folder + "/tokenizer.model");
     weights = "model.safetensors";
   }
-  fs::remove(folder_.calibration());  // it was fitted to an earlier result
+  if (result.step > result.resumed_from) {
+    fs::remove(folder_.calibration());  // it was fitted to an earlier result
+  }
   const std::string path = result.folder + "/" + weights;
   if (fs::exists(path)) manifest_.result[weights] = to_hex(sha256_of_file(path));
 }
@@ -236,7 +279,7 @@ void Run::write_records(const RunResult& result) {
 }  // namespace
 
 RunResult run_training(const Recipe& recipe, RunObserver& observer, const std::atomic<bool>& stop) {
-  open_folder(recipe);
+  check_folder(recipe);
   return Run(recipe, observer).train(stop);
 }
 

@@ -19,7 +19,9 @@ struct RunResult {
 
 /// Trains as the recipe says and leaves the run folder: recipe, manifest, record, checkpoints,
 /// summary, and the adapter (or the model with its tokenizer). `observer` hears of every step
-/// beside the record. `stop` ends the run after the step at hand, saved, to be resumed.
+/// beside the record. What an earlier run left is touched only once all inputs are read, the folder
+/// is locked and, to resume, its checkpoint is accepted. `stop` ends the run after the step at
+/// hand, saved, to be resumed.
 RunResult run_training(const Recipe& recipe, RunObserver& observer, const std::atomic<bool>& stop);
 
 }  // namespace radgpt

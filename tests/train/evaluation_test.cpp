@@ -41,11 +41,13 @@ TEST_CASE("Evaluation: the temperatures of base and adapter are written down by 
   CHECK(read_calibration(toy.run("calibration.json")) == calibration);
 }
 
-TEST_CASE("Evaluation: a new result of the run drops the temperatures of the old one") {
-  const ToyRun toy({"train.steps=2", "output.existing=resume"});
+TEST_CASE("Evaluation: a new result of the run drops the temperatures of the old one, no other") {
+  const ToyRun toy({"train.steps=2", "train.save_every=1", "output.existing=resume"});
   toy.train();
   toy.evaluate({"evaluate.limit=2"});
+  toy.train();
   CHECK(std::filesystem::exists(toy.run("calibration.json")));
+  std::filesystem::remove_all(toy.run("checkpoints/step-2"));
   toy.train();
   CHECK_FALSE(std::filesystem::exists(toy.run("calibration.json")));
 }
@@ -153,25 +155,24 @@ TEST_CASE("Evaluation: what the run was not made from is refused") {
 }
 
 TEST_CASE("Evaluation: a held-out text in an earlier split is refused") {
-  const ToyRun toy({"train.steps=1", "evaluate.limit=2", "data.duplicates=drop"});
+  const ToyRun toy({"train.steps=1", "evaluate.limit=2"});
   const auto line_of = [](const std::string& patient) {
     return R"({"id":"1","centre":"north","modality":"CT","findings":"双肺清晰","patient":")" +
            patient + R"(","impression":"肺","labels":{"abnormal":"no"}})";
   };
   toy.add_reports("train", line_of("x"));
   toy.add_reports("test", line_of("y"));
-  const std::vector<std::string> files = {
+  std::vector<std::string> overrides = {
       "data.sources.0.train=[" + toy.folder().file("train.jsonl") + "]",
-      "data.sources.0.test=[" + toy.folder().file("test.jsonl") + "]"};
-  toy.train(files);
+      "data.sources.0.test=[" + toy.folder().file("test.jsonl") + "]", "data.duplicates=drop"};
+  toy.train(overrides);
   // The recipe of the run is changed by hand, so that this rule alone is left to notice it.
   std::string recipe = toy.folder().read("run/recipe.yaml");
   recipe.replace(recipe.find("duplicates: drop"), 16, "duplicates: error");
   toy.folder().write("run/recipe.yaml", recipe);
-  std::vector<std::string> kept = files;
-  kept.push_back("data.duplicates=error");
-  CHECK(message_of_evaluation(toy, kept).find(
-            "a held-out text must not stand in an earlier split") != std::string::npos);
+  overrides.back() = "data.duplicates=error";
+  CHECK(message_of_evaluation(toy, overrides)
+            .find("a held-out text must not stand in an earlier split") != std::string::npos);
 }
 
 TEST_CASE("Evaluation: temperatures are not fitted on the reports that are scored") {
