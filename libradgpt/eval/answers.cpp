@@ -5,7 +5,7 @@
 #include "libradgpt/eval/class_scoring.h"
 #include "libradgpt/eval/metrics/baselines.h"
 #include "libradgpt/eval/metrics/calibration.h"
-#include "libradgpt/eval/metrics/label_parser.h"
+#include "libradgpt/eval/task_parser.h"
 #include "libradgpt/generate/label_scoring.h"
 
 namespace radgpt {
@@ -43,12 +43,6 @@ std::vector<std::vector<double>> score_items(const AskedModel& asked, const Eval
     queries.push_back({set.items[item].prompt, set.label_ids[set.items[item].task]});
   }
   return score_labels(asked.model, queries);
-}
-
-LabelParser parser_of(const Task& task) {
-  std::vector<LabelForms> forms;
-  for (const auto& [value, answer] : task.labels) forms.push_back({answer, {}});
-  return LabelParser(forms);
 }
 
 int label_of(const Task& task, const std::string& answer) {

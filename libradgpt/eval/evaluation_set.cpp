@@ -7,6 +7,7 @@
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/hash.h"
+#include "libradgpt/eval/task_parser.h"
 
 namespace radgpt {
 
@@ -69,6 +70,7 @@ EvaluationSet make_evaluation_set(const CorpusPart& part, const std::vector<Task
                                   const Tokenizer& tokenizer, const EvaluationSetOptions& options) {
   EvaluationSet set{part, tasks, {}, {}, std::vector<TaskCounts>(tasks.size())};
   for (const Task& task : tasks) {
+    parser_of(task);  // which must not fail once a model has answered
     std::vector<std::vector<int32_t>>& labels = set.label_ids.emplace_back();
     for (const auto& [value, answer] : task.labels) labels.push_back(tokenizer.encode(answer));
   }

@@ -60,6 +60,16 @@ TEST_CASE("Evaluation set: one task alone, drawn from the reports that have it")
   CHECK(set.counts[1].items == 2);
 }
 
+TEST_CASE("Evaluation set: labels that read the same are refused before anything is asked") {
+  std::vector<Task> tasks = small_tasks();
+  const CorpusPart part = small_part(6, tasks);
+  tasks[0].labels[1].second = "阳性。";
+  CHECK_THROWS_WITH(
+      make_set(part, tasks),
+      "task abnormal: label parser: labels 0 and 1 must have different forms, got the "
+      "same one");
+}
+
 TEST_CASE("Evaluation set: what cannot be scored is counted by task") {
   const std::vector<Task> tasks = small_tasks();
   std::vector<Report> reports = small_part(6, tasks).reports;
