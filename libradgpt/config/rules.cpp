@@ -4,6 +4,7 @@
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/config/scalar.h"
+#include "libradgpt/data/task_templates.h"
 
 namespace radgpt {
 namespace {
@@ -150,6 +151,8 @@ void Rules::check_labels(const std::string& path, const LabelList& labels) const
 }
 
 void Rules::check_task(const std::string& path, const Task& task) const {
+  if (task.name.empty()) fault(path + ".name", "must not be empty");
+  for (const auto& [key, rule] : find_template_faults(task)) fault(concat(path, '.', key), rule);
   const std::string labels = path + ".labels";
   const bool classifies = task.kind == TaskKind::kClassification;
   if (classifies && !is_given(labels)) {

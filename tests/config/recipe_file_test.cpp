@@ -55,8 +55,8 @@ TEST_CASE("Recipe: every kind of field is read") {
                                          "      {impression}\n"
                                          "    answer: \"{label:grade}\"\n"
                                          "    labels: {1: 一级, yes: 二级}\n"
-                                         "  - {name: side, kind: classification, answer: x, "
-                                         "labels: [左, 右]}\n",
+                                         "  - {name: side, kind: classification, "
+                                         "answer: \"{label:side}\", labels: [左, 右]}\n",
                                      "r.yaml");
   CHECK(recipe.lora.rank == 64);
   CHECK(recipe.lora.alpha == 25);
@@ -72,16 +72,17 @@ TEST_CASE("Recipe: every kind of field is read") {
 }
 
 TEST_CASE("Recipe: written out, it is read as the same recipe, whatever its texts hold") {
-  const std::string text = kSmall +
-                           "lora: {alpha: 0.1, dropout: 0.30000000000000004}\n"
-                           "optim: {epsilon: 1e-12}\n"
-                           "train: {steps: 7}\n"
-                           "tasks:\n"
-                           "  - name: \"- \\\"a\\\": #\\\\\"\n"
-                           "    context: \"\\ttab\\nline\\x01\\x7F中文\"\n"
-                           "    answer: \"{findings}: yes\"\n"
-                           "  - {name: ~b, kind: classification, answer: x, labels: {\"yes\": "
-                           "\"no\", \"\": \"010\"}}\n";
+  const std::string text =
+      kSmall +
+      "lora: {alpha: 0.1, dropout: 0.30000000000000004}\n"
+      "optim: {epsilon: 1e-12}\n"
+      "train: {steps: 7}\n"
+      "tasks:\n"
+      "  - name: \"- \\\"a\\\": #\\\\\"\n"
+      "    context: \"\\ttab\\nline\\x01\\x7F中文\"\n"
+      "    answer: \"{findings}: yes\"\n"
+      "  - {name: ~b, kind: classification, answer: \"{label:b}\", labels: {\"yes\": "
+      "\"no\", \"\": \"010\"}}\n";
   const std::string once = write_recipe(parse_recipe(text, "r.yaml"));
   const Recipe again = parse_recipe(once, "r.yaml");
   CHECK(write_recipe(again) == once);
