@@ -2,8 +2,12 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <new>
+#include <span>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/text.h"
@@ -35,13 +39,45 @@ void add_verbs(CLI::App& app) {
   add_plan(app);
 }
 
-/// Prints the fault and gives the exit code back. LibTorch's messages end with a stack trace, of
-/// which the first line is enough.
+using Arguments = std::span<char* const>;
+
+/// Whether it may be a report that was given in the place of a name: it is not plain ASCII or
+/// longer than a name in a folder can be, and no file is called so.
+bool may_be_report(const std::string& text) {
+  constexpr size_t kLongestName = 255;
+  const bool is_plain =
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
+  std::error_code error;
+  return (!is_plain || text.size() > kLongestName) && !std::filesystem::exists(text, error);
+}
+
+/// The message with the names of such arguments instead of their text.
+std::string without_reports(std::string message, Arguments arguments) {
+  for (size_t i = 1; i < arguments.size(); ++i) {
+    std::string text = arguments[i];
+    std::string name = concat("argument ", i);
+    if (text.starts_with("--") && text.find('=') != std::string::npos) {
+      name = text.substr(0, text.find('='));
+      text.erase(0, name.size() + 1);
+    } else if (std::string_view(arguments[i - 1]).starts_with("--")) {
+      name = arguments[i - 1];
+    }
+    if (!may_be_report(text)) continue;
+    const std::string shown = concat(name, " of ", text.size(), " bytes");
+    for (size_t at; (at = message.find(text)) != std::string::npos;) {
+      message.replace(at, text.size(), shown);
+    }
+  }
+  return message;
+}
+
+/// Prints the fault and gives the exit code back.
 int report(const std::string& message, int exit_code) {
   std::cerr << "error: " << message << "\n";
   return exit_code;
 }
 
+/// LibTorch's messages end with a stack trace, of which the first line is enough.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 /// The verb that was parsed last.
@@ -65,11 +101,12 @@ std::string unknown_word(const CLI::App& verb) {
                 meant.empty() ? "" : concat("; did you mean ", meant, "?"));
 }
 
-int report_usage(const CLI::App& app, const CLI::ParseError& error) {
+int report_usage(const CLI::App& app, const CLI::ParseError& error, Arguments arguments) {
   if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
   const CLI::App& verb = innermost(app);
   std::string message = unknown_word(verb);
-  if (message.empty()) message = first_line(error.what());
+  if (message.empty()) message = error.what();
+  message = first_line(without_reports(message, arguments));
   std::string name;
   for (const CLI::App* part = &verb; part != nullptr; part = part->get_parent()) {
     name = concat(part->get_name(), " ", name);
@@ -77,18 +114,27 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
   return report(concat(message, " (see ", name, "--help)"), kUsageExit);
 }
 
-int run(int argc, char** argv) {
+/// A full disk shows when the last output is written, if not before.
+void flush_output() {
+  std::cout.flush();
+  if (std::fflush(stdout) != 0 || !std::cout || std::ferror(stdout) != 0) {
+    fail(ErrorKind::kEnvironment, "standard output: cannot be written");
+  }
+}
+
+int run(Arguments arguments) {
   CLI::App app("Fine-tunes Baichuan2 on radiology reports and scores what it has learnt.",
                "radgpt");
   app.set_version_flag("--version", std::string(version()));
   app.require_subcommand(1);
   add_verbs(app);
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(arguments.size()), arguments.data());
+    flush_output();
   } catch (const CLI::ParseError& error) {
-    return report_usage(app, error);
+    return report_usage(app, error, arguments);
   } catch (const Error& error) {
-    return report(error.what(), error.exit_code());
+    return report(without_reports(error.what(), arguments), error.exit_code());
   } catch (const c10::Error& error) {
     return report(first_line(error.what_without_backtrace()), kEnvironmentExit);
   } catch (const std::bad_alloc&) {
@@ -104,5 +150,5 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   radgpt::protect_files();
-  return radgpt::run(argc, argv);
+  return radgpt::run({argv, static_cast<size_t>(argc)});
 }

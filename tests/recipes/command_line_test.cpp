@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "libradgpt/base/error.h"
+#include "libradgpt/base/files.h"
 #include "tests/catch.h"
 #include "tests/recipes/process.h"
 
@@ -116,6 +118,27 @@ TEST_CASE("Command line: a recipe that is no recipe, or not there") {
   const RecipeFile file("胸部CT平扫：双肺纹理增多。\n");
   check_refusal({"plan", file.path()}, 3, "must be a map of fields, got text");
   CHECK(run_radgpt({"plan", file.path()}).errors.find("双肺") == std::string::npos);
+}
+
+TEST_CASE("Command line: output that is lost is no success") {
+  const RecipeFile file("");
+  const std::string errors = file.path() + ".errors";
+  const std::string command = concat(RADGPT_EXECUTABLE, " recipes list > /dev/full 2> ", errors);
+  const int status = std::system(command.c_str());
+  CHECK(WEXITSTATUS(status) == 4);
+  CHECK(read_file(errors, 1000) == "error: standard output: cannot be written\n");
+}
+
+TEST_CASE("Command line: text in the place of a name is not repeated") {
+  const std::string report = "双肺清晰，\n未见结节。";
+  check_refusal({"generate", "--model", "m", "--task", "summary", "--input", report, "x"}, 2, "x");
+  check_refusal({"plan", report}, 3, "error: argument 2 of 31 bytes: no such file");
+  check_refusal({"generate", "--model=" + report, "--task=summary"}, 3, "--model of 31 bytes");
+  check_refusal({"merge", "--model", report, "--adapter", "a", "--out", "/nowhere/x"}, 3,
+                "--model of 31 bytes");
+  check_refusal({report}, 2, "unknown verb argument 1 of 31 bytes");
+  check_refusal({"simulate", "--out", "/nowhere/x", report}, 2, "argument 4 of 31 bytes");
+  check_refusal({"plan", std::string(300, 'x')}, 3, "a file name of 300 bytes is too long");
 }
 
 TEST_CASE("Command line: recipes lists, shows and checks what is shipped") {
