@@ -7,6 +7,7 @@
 #include "libradgpt/base/files.h"
 #include "libradgpt/base/shipped_files.h"
 #include "libradgpt/config/recipe_file.h"
+#include "recipes/radgpt/check_head.h"
 #include "recipes/radgpt/verbs.h"
 
 namespace radgpt {
@@ -57,7 +58,9 @@ void check_recipes(const std::vector<std::string>& files) {
   std::string faults;
   for (const std::string& file : files) {
     try {
-      const std::vector<std::string> missing = path_faults(read_recipe(file));
+      const Recipe recipe = read_recipe(file);
+      check_head(recipe);
+      const std::vector<std::string> missing = path_faults(recipe);
       std::cout << file << ": valid" << (missing.empty() ? "" : ", but cannot run yet:") << "\n";
       for (const std::string& line : missing) std::cout << "  " << line << "\n";
     } catch (const Error& error) {

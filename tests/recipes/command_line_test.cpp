@@ -120,6 +120,16 @@ TEST_CASE("Command line: a recipe that is no recipe, or not there") {
   CHECK(run_radgpt({"plan", file.path()}).errors.find("双肺") == std::string::npos);
 }
 
+TEST_CASE("Command line: a head that is not there is a fault before anything is read") {
+  const RecipeFile file(
+      "model: {path: b}\ndata: {sources: [{train: [a]}]}\noutput: {folder: r}\n"
+      "train: {head: causal_ml}\n");
+  const std::string message =
+      file.path() + ": train.head: must be one of causal_lm, classifier, got \"causal_ml\"";
+  check_refusal({"train", file.path()}, 3, message);
+  check_refusal({"recipes", "check", file.path()}, 3, message);
+}
+
 TEST_CASE("Command line: output that is lost is no success") {
   const RecipeFile file("");
   const std::string errors = file.path() + ".errors";
