@@ -27,6 +27,7 @@ namespace radgpt {
 namespace {
 
 constexpr uint64_t kLongestInput = 16 << 20;
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 struct GenerateArguments {
   std::string model;
@@ -81,6 +82,7 @@ std::vector<std::string> fields_of(const Task& task) {
 Report read_report(const std::string& path, const Task& task) {
   const std::string name = path == "-" ? "standard input" : path;
   std::string text = read_input(path);
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
   const std::optional<size_t> fault = find_invalid_utf8(text);
   require(!fault, name, ": must be UTF-8, got another byte at ", fault.value_or(0));
   const size_t first = text.find_first_not_of(" \t\r\n");

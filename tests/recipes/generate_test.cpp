@@ -73,6 +73,16 @@ TEST_CASE("Generate: the probability of a label is calibrated by the run of the 
   check_refused(asked.ask("abnormal"), 3, path + ": temperatures.adapter: must be");
 }
 
+TEST_CASE("Generate: a byte order mark before a report is passed over") {
+  const Asked asked({"train.steps=1"});
+  const double plain = asked.probability();
+  asked.toy.folder().write("report.txt", "\xEF\xBB\xBF" + std::string(ToyRun::findings(0)));
+  CHECK(asked.probability() == plain);
+  asked.toy.folder().write("report.txt",
+                           "\xEF\xBB\xBF{\"findings\": \"" + ToyRun::findings(0) + "\"}");
+  CHECK(asked.probability() == plain);
+}
+
 TEST_CASE("Generate: a classifier head gives the label and its probability") {
   Asked asked({"train.head=classifier", "train.head_task=abnormal"});
   for (const int i : {0, 1}) {
