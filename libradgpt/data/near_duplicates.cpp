@@ -56,8 +56,10 @@ std::vector<Grams> make_grams(const std::vector<NearText>& texts) {
   return grams;
 }
 
-/// Smallest whole number >= value, where value may be a whole number up to rounding.
-size_t ceiling(double value) { return static_cast<size_t>(std::ceil(value - 1e-9)); }
+/// Smallest whole number >= value > 0, where value may be a whole number up to rounding.
+size_t ceiling(double value) {
+  return std::max(size_t{1}, static_cast<size_t>(std::ceil(value - 1e-9)));
+}
 
 bool is_alike(const Grams& a, const Grams& b, double threshold) {
   size_t common = 0;

@@ -80,7 +80,9 @@ std::vector<double> filtered_probabilities(std::span<const float> logits,
   require(options.temperature > 0, "sampling: temperature must be above 0, got ",
           options.temperature);
   std::vector<float> scores(logits.begin(), logits.end());
-  for (float& score : scores) score = static_cast<float>(score / options.temperature);
+  // From the largest, so that a small temperature cannot make two scores infinite.
+  const double largest = *std::max_element(scores.begin(), scores.end());
+  for (float& score : scores) score = static_cast<float>((score - largest) / options.temperature);
   keep_top_k(scores, options.top_k);
   keep_top_p(scores, options.top_p);
   return softmax(scores);

@@ -34,6 +34,12 @@ TEST_CASE("Sampling: a temperature of one half squares the odds") {
   check_probabilities({.temperature = 0.5}, {25 / 34., 4 / 34., 4 / 34., 1 / 34.});
 }
 
+TEST_CASE("Sampling: the coldest temperature takes the likeliest") {
+  check_probabilities({.temperature = 1e-40}, {1, 0, 0, 0});
+  CHECK(filtered_probabilities(std::vector<float>{1, 3}, {.temperature = 1e-40}) ==
+        std::vector<double>{0, 1});
+}
+
 TEST_CASE("Sampling: top-k keeps ties of the k-th") {
   check_probabilities({.temperature = 1, .top_k = 1}, {1, 0, 0, 0});
   check_probabilities({.temperature = 1, .top_k = 2}, {5 / 9., 2 / 9., 2 / 9., 0});
