@@ -67,11 +67,11 @@ EpochTokens count_epoch_tokens(const TokenDataset& dataset, const PackingOptions
   }
   PackingOptions shared = options;
   shared.sharing = Sharing::kShared;
-  const auto plan = plan_epoch(dataset, shared, 0);
-  for (const PackPlan& pack : plan) result.shared += pack.tokens;
-  result.packs = static_cast<int64_t>(plan.size());
-  if (!plan.empty()) {
-    result.fill = static_cast<double>(result.shared) /
+  for (const PackPlan& pack : plan_epoch(dataset, shared, 0)) result.shared += pack.tokens;
+  result.packs = static_cast<int64_t>(plan_epoch(dataset, options, 0).size());
+  if (result.packs > 0) {
+    const bool is_shared = options.sharing == Sharing::kShared;
+    result.fill = static_cast<double>(is_shared ? result.shared : result.packed) /
                   (static_cast<double>(result.packs) * options.pack_tokens);
   }
   return result;

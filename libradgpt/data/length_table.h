@@ -28,7 +28,7 @@ struct EpochTokens {
   int64_t packed = 0;   ///< every example alone, no filling
   int64_t shared = 0;   ///< prefixes of groups once
   int64_t targets = 0;  ///< tokens with loss, the same in all three
-  int64_t packs = 0;    ///< packs of the shared layout
+  int64_t packs = 0;    ///< packs of the layout that the options say
   double fill = 0;      ///< how full they are, 0 to 1
 };
 

@@ -2,6 +2,7 @@
 #include <cinttypes>
 #include <cstdio>
 
+#include "libradgpt/base/error.h"
 #include "libradgpt/config/memory_plan.h"
 #include "libradgpt/config/recipe_file.h"
 #include "libradgpt/data/length_table.h"
@@ -46,6 +47,8 @@ void print_memory(const Recipe& recipe, const ModelConfig& model) {
 }
 
 void print_steps(const Recipe& recipe, const ModelConfig& model, const TokenDataset& dataset) {
+  require(dataset.size() > 0, recipe.file,
+          ": data.sources: must give an example for training, got none");
   const EpochTokens epoch = count_epoch_tokens(dataset, packing_options(recipe));
   const int64_t packs_per_step = recipe.train.packs_per_step;
   const int64_t steps_per_epoch = (epoch.packs + packs_per_step - 1) / packs_per_step;

@@ -48,8 +48,12 @@ TEST_CASE("Epoch tokens: one batch is padded to its longest, shared prefixes cou
   CHECK(tokens.packed == 116);
   CHECK(tokens.shared == 76);
   CHECK(tokens.targets == 8);
-  CHECK(tokens.packs == 1);
-  CHECK(tokens.fill == 0.76);
+  CHECK(tokens.packs == 2);
+  CHECK(tokens.fill == 0.58);
+  const EpochTokens shared = count_epoch_tokens(staircase(8), {100, Sharing::kShared, 1});
+  CHECK(shared.shared == 76);
+  CHECK(shared.packs == 1);
+  CHECK(shared.fill == 0.76);
 }
 
 TEST_CASE("Epoch tokens: the last batch may be smaller") {
