@@ -92,9 +92,10 @@ std::vector<MemoryRow> training_memory(const Recipe& recipe, const ModelConfig& 
 
 MemoryRow generation_memory(const Recipe& recipe, const ModelConfig& model, DataType type) {
   const int64_t sequences = recipe.evaluate.batch;
-  const int64_t tokens = recipe.model.max_length;
+  const int64_t tokens =
+      std::min(recipe.model.max_length + recipe.evaluate.max_new_tokens, model.model_max_length);
   return {"keys and values", sequences * tokens * kv_cache_bytes_per_token(model, type),
-          concat("at most ", sequences, " answers x ", tokens, " tokens")};
+          concat("at most ", sequences, " sequences x ", tokens, " tokens")};
 }
 
 double training_operations(const Recipe& recipe, const ModelConfig& model, int64_t tokens,

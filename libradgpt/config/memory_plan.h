@@ -34,8 +34,9 @@ int64_t trained_parameters(const Recipe& recipe, const ModelConfig& model);
 std::vector<MemoryRow> training_memory(const Recipe& recipe, const ModelConfig& model,
                                        DataType type);
 
-/// What generation holds beside weights and border: keys and values of evaluate.batch sequences of
-/// model.max_length tokens, 2 L h b each; an upper bound.
+/// What generation holds beside weights and border: keys and values, 2 L h b a token, of
+/// evaluate.batch sequences of the longest prompt, model.max_length, and the longest answer,
+/// evaluate.max_new_tokens, together no longer than the base allows; an upper bound.
 MemoryRow generation_memory(const Recipe& recipe, const ModelConfig& model, DataType type);
 
 /// Floating-point operations of forward and backward pass: 2 per weight and token and product, of

@@ -110,7 +110,9 @@ void merge(const MergeArguments& arguments) {
 void add_merge(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("merge", "put an adapter into the weights of its base");
   verb->footer(
-      "Writes a checkpoint in Hugging Face layout, in the type of the base, with its tokenizer.\n"
+      "Writes a checkpoint in Hugging Face layout with the tokenizer of the base: in bf16 where "
+      "the\n"
+      "base is, else in fp32.\n"
       "Prints how far logits on probe prompts are from those of base and adapter apart: in bf16\n"
       "a part of a small update is lost by rounding.");
   auto arguments = std::make_shared<MergeArguments>();

@@ -82,9 +82,12 @@ TEST_CASE("Memory plan: full training has no border") {
 TEST_CASE("Memory plan: keys and values of Baichuan2 are half a mebibyte a token") {
   Recipe recipe;
   recipe.evaluate.batch = 1;
-  recipe.model.max_length = 1;
-  CHECK(generation_memory(recipe, baichuan2_7b(), DataType::kBF16).bytes == 524288);
-  CHECK(generation_memory(recipe, baichuan2_13b(), DataType::kBF16).bytes == 819200);
+  recipe.model.max_length = 2;
+  recipe.evaluate.max_new_tokens = 3;
+  CHECK(generation_memory(recipe, baichuan2_7b(), DataType::kBF16).bytes == 5 * 524288);
+  ModelConfig shorter = baichuan2_13b();
+  shorter.model_max_length = 4;
+  CHECK(generation_memory(recipe, shorter, DataType::kBF16).bytes == 4 * 819200);
 }
 
 TEST_CASE("Memory plan: a frozen weight costs four operations a token, a trained one six") {
