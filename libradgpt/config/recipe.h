@@ -98,7 +98,10 @@ struct SourceRecipe {
     visit("train", train, "JSONL files for training", TextKind::kPath);
     visit("validation", validation, "JSONL files for choosing and calibrating", TextKind::kPath);
     visit("test", test, "JSONL files that only evaluation sees", TextKind::kPath);
-    visit("reports", reports, "JSONL files to be split by a hash of the patient", TextKind::kPath);
+    visit(
+        "reports", reports,
+        "files to be split by a hash: of the patient; of the input of a triple, or the first turn",
+        TextKind::kPath);
     visit("layout", layout, "what a line is: a report, an Alpaca triple, a list of conversations",
           kLayoutNames);
     visit("centre", centre, "the centre of lines without centre_field", TextKind::kPlain);
@@ -142,7 +145,7 @@ struct DataRecipe {
           1);
     visit("too_long", too_long, "what happens to an example above max_tokens", kTooLongNames);
     visit("max_tokens", max_tokens, "largest example; 0 = model.max_length", 0, 1000000);
-    visit("max_bad_lines", max_bad_lines, "unreadable lines tolerated in a file", 0, kAnyCount);
+    visit("max_bad_lines", max_bad_lines, "unreadable lines tolerated in a file", 0, 1000000000);
     visit("limit", limit, "use the first N reports of each file and split; 0 = all", 0, kAnyCount);
     visit.list("sources", sources, "where reports come from", Presence::kRequired);
   }
@@ -274,7 +277,8 @@ struct EvaluateRecipe {
     visit("repetition_penalty", repetition_penalty, "divides logits of tokens seen; 1 = off",
           Range::positive(10));
     visit("bootstrap", bootstrap, "resamples of the confidence intervals; 0 = none", 0, 1000000);
-    visit("calibrate", calibrate, "fit the temperature of label probabilities on validation");
+    visit("calibrate", calibrate,
+          "fit the temperature of label probabilities on validation, unless that is scored");
     visit("compare_base", compare_base,
           "score the base without adapter too, unless head_task is given");
     visit("baselines", baselines, "score majority class, first sentences, nearest neighbour too");

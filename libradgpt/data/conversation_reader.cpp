@@ -24,7 +24,7 @@ std::string message(const JsonObject& object, const std::string& key) {
 }
 
 /// An Alpaca triple: one turn each.
-std::vector<Turn> read_triple(const JsonObject& object, const json& value) {
+void read_triple(const JsonObject& object, const json& value, Conversation& conversation) {
   // Fields of other tools' dialects that would change the prompt; ignoring them would be silent.
   for (const std::string key : {"history", "system"}) {
     const auto found = value.find(key);
@@ -33,11 +33,13 @@ std::vector<Turn> read_triple(const JsonObject& object, const json& value) {
     if (!says_nothing) object.refuse(key, "absent; use the layout with conversations");
   }
   std::string user = message(object, "instruction");
+  conversation.subject = user;
   const auto input = value.find("input");
   if (input != value.end() && !input->is_null() && !object.text("input").empty()) {
-    user += "\n" + message(object, "input");
+    conversation.subject = message(object, "input");
+    user += "\n" + conversation.subject;
   }
-  return {{Role::kUser, user}, {Role::kAssistant, message(object, "output")}};
+  conversation.turns = {{Role::kUser, user}, {Role::kAssistant, message(object, "output")}};
 }
 
 Role read_role(const JsonObject& turn) {
@@ -70,8 +72,9 @@ Conversation read_conversation(const json& value, const SourceLine& source,
   if (object.has("conversations")) {
     conversation.id = object.text_or("id", "");
     conversation.turns = read_turns(object);
+    conversation.subject = conversation.turns.front().text;
   } else if (object.has("instruction")) {
-    conversation.turns = read_triple(object, value);
+    read_triple(object, value, conversation);
   } else {
     fail(ErrorKind::kInput, where, ": must have the key instruction or conversations, got neither");
   }

@@ -22,6 +22,9 @@ struct Conversation {
   std::string id;  ///< empty where the file has none
   std::vector<Turn> turns;
   SourceLine source;
+  /// What it is about, by which it is split: a triple's input, so that two questions about one text
+  /// fall into one split; without it the user's first turn.
+  std::string subject = {};
 };
 
 /// A file of conversations, JSONL or one JSON list, in either of two layouts, told apart by their
@@ -30,7 +33,7 @@ struct Conversation {
 /// "value"}, …]}, where `from` is human, user, gpt or assistant.
 struct ConversationSource {
   std::string path;
-  std::optional<Split> split;  ///< without it, by the text of the user's first turn
+  std::optional<Split> split;  ///< without it, by a hash of the subject
   int max_bad_lines = 0;
 };
 

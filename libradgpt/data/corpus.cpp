@@ -88,7 +88,7 @@ class CorpusReader {
     SourceCounts counts{source.path, {}, {}, std::move(file.bad_lines)};
     for (Conversation& conversation : file.conversations) {
       const Split split =
-          source.split ? *source.split : split_of(conversation.turns.front().text, options_.split);
+          source.split ? *source.split : split_of(conversation.subject, options_.split);
       note_hashed(source.split.has_value(), split);
       int& count = counts.reports[index(split)];
       if (is_full(count)) continue;

@@ -45,6 +45,12 @@ struct Case {
 
 TEST_CASE("Recipe faults: the sound recipe is accepted") { CHECK(refusal(kSound) == "accepted"); }
 
+TEST_CASE("Recipe faults: a count that no file can reach is out of range") {
+  CHECK(refusal(kSound, {"data.max_bad_lines=3000000000"})
+            .find("data.max_bad_lines: must be a whole number in [0, 1000000000]") !=
+        std::string::npos);
+}
+
 TEST_CASE("Recipe faults: YM01 and YM02, no file") {
   CHECK(refusal_of_file("no/such.yaml") == "no/such.yaml: no such file");
   CHECK(refusal_of_file("/") == "/: must be a file, got a folder");

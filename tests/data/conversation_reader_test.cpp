@@ -48,7 +48,9 @@ TEST_CASE("Conversation reader: an Alpaca triple is instruction, newline, input 
   CHECK(list[0].turns[0].text == "给出诊断。\n双肺清晰。");
   CHECK(list[0].turns[1].role == Role::kAssistant);
   CHECK(list[0].turns[1].text == "未见异常。");
+  CHECK(list[0].subject == "双肺清晰。");
   CHECK(list[1].turns[0].text == "你好");
+  CHECK(list[1].subject == "你好");
   CHECK(list[2].source.line == 3);
 }
 

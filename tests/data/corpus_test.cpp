@@ -293,6 +293,27 @@ TEST_CASE("Corpus: conversations join the token data set behind the reports") {
   CHECK(corpus.sources[1].reports[0] == 1);
 }
 
+TEST_CASE("Corpus: two questions about one text fall into one split") {
+  std::string lines;
+  for (int i = 0; i < 60; ++i) {
+    for (const char* question : {"甲", "乙"}) {
+      lines += concat(R"({"instruction":")", question, R"(","input":"文)", i, R"(","output":"答"})",
+                      "\n");
+    }
+  }
+  const ScratchFile triples(lines);
+  CorpusOptions options;
+  options.split = {"salt", 0.3, 0.3};
+  options.conversations = {{triples.path(), std::nullopt, 0}};
+  const Corpus corpus = read_corpus(options);
+  for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest}) {
+    std::map<std::string, int> questions;
+    for (const auto& one : corpus.part(split).conversations) ++questions[one.subject];
+    CHECK(questions.size() > 5);
+    for (const auto& [subject, count] : questions) CHECK(count == 2);
+  }
+}
+
 TEST_CASE("Corpus: training texts are what training examples hold, and nothing held out") {
   const ScratchFile train(line("a", "p1", "甲"));
   const ScratchFile test(line("b", "p2", "乙"));
