@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdint>
 
+#include "libradgpt/base/philox.h"
+
 namespace radgpt {
 
 /// What a stream of random numbers is for, so that two uses never share numbers.
@@ -14,12 +16,6 @@ enum class RandomStream : uint32_t {
   kBootstrap = 5,
   kSimulation = 6,
 };
-
-/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four
-/// 32-bit words that depend on nothing but key and counter. Every random number of the library is
-/// such a function of (seed, what it is for, where), never of what was drawn before, which is what
-/// makes runs repeatable on any number of threads and ranks.
-std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
 /// A sequence of numbers keyed by (seed, stream, a, b); cheap to make, copied freely.
 class Random {
