@@ -7,8 +7,8 @@
 
 namespace radgpt::kernels {
 
-/// Most adapters of one linear layer: q, k and v of a packed weight, and one to spare.
-inline constexpr int kMostAdapters = 4;
+/// Most adapters of one linear layer: q, k and v of a packed weight.
+inline constexpr int kMostAdapters = 3;
 inline constexpr int kMostRank = 64;
 
 /// How one LoRA adapter reads the input X of its linear layer: S = dropout(X) A^T.

@@ -5,7 +5,10 @@
 // where it counts bytes and finds races. Beside them a kernel may use threadIdx, blockIdx, blockDim
 // and gridDim, and the C++ mathematics of float.
 //
-//   RADGPT_KERNEL(threads)                a kernel launched with that many threads a block
+//   RADGPT_KERNEL(threads, blocks)        a kernel launched with that many threads a block, of
+//   which
+//                                         that many blocks must fit the registers of a
+//                                         multiprocessor
 //   RADGPT_DEVICE                         a function that kernels call
 //   RADGPT_SHARED(type, name, count)      an array in the block's shared memory, 16-byte aligned
 //   RADGPT_DYNAMIC_SHARED(type, name)     the shared memory whose size the launch gives
@@ -36,7 +39,7 @@ struct alignas(8) Words2 {
 
 #include "libradgpt/base/error.h"
 
-#define RADGPT_KERNEL(threads) __global__ __launch_bounds__(threads)
+#define RADGPT_KERNEL(threads, blocks) __global__ __launch_bounds__(threads, blocks)
 #define RADGPT_DEVICE __device__ __forceinline__
 #define RADGPT_SHARED(type, name, count) __shared__ __align__(16) type name[count]
 #define RADGPT_DYNAMIC_SHARED(type, name)                                \

@@ -1,0 +1,121 @@
+#pragma once
+
+#include "kernels/lora_linear/adapter_sizes.h"
+#include "kernels/lora_linear/input_backward.cuh"
+#include "kernels/lora_linear/sum_partials.cuh"
+#include "kernels/primitives/stream.h"
+
+namespace radgpt::kernels {
+
+// What the launchers of the input kernels (RMSNorm, SwiGLU, plain) share. Host code.
+
+/// Checks what every forward call has: rows, columns, y, y_stride, border, inputs.
+template <typename Call>
+void check_bordered_output(const char* who, const Call& call) {
+  require(call.rows >= 0 && call.columns > 0, who, ": rows and columns must be positive, got ",
+          call.rows, " and ", call.columns);
+  check_multiple_of_8(who, "columns", call.columns);
+  check_multiple_of_8(who, "y_stride", call.y_stride);
+  check_multiple_of_8(who, "border", call.border);
+  require(call.y_stride >= call.columns + call.border, who, ": y_stride must be at least ",
+          call.columns + call.border, ", got ", call.y_stride);
+  check_aligned(who, "y", call.y);
+  check_adapters(who, call.inputs);
+  for (int i = 0; i < call.inputs.count; ++i) {
+    const AdapterInput<BFloat16>& adapter = call.inputs.adapters[i];
+    require(adapter.column >= 0 && adapter.column + adapter.rank <= call.border, who, ": columns [",
+            adapter.column, ", ", adapter.column + adapter.rank,
+            ") of an adapter are not in a border of ", call.border);
+  }
+}
+
+/// Checks what every backward call has: rows, columns, dy, dy_stride, inputs, gradients.
+template <typename Call>
+void check_input_backward(const char* who, const Call& call, const void* source_gradient) {
+  require(call.rows >= 0 && call.columns > 0, who, ": rows and columns must be positive, got ",
+          call.rows, " and ", call.columns);
+  check_multiple_of_8(who, "columns", call.columns);
+  check_multiple_of_8(who, "dy_stride", call.dy_stride);
+  require((call.dy == nullptr) == (source_gradient == nullptr), who,
+          ": dy and the gradient made from it come together");
+  check_aligned(who, "dy", call.dy);
+  check_aligned(who, "the gradient", source_gradient);
+  check_adapters(who, call.inputs);
+  require(call.inputs.count == 0 || call.gradients.ds != nullptr, who,
+          ": adapters need dS, got null");
+}
+
+template <typename T>
+int64_t da_partials(int64_t rows, int64_t columns, const AdapterInput<T>& adapter) {
+  return backward_row_blocks(rows) * adapter.rank * columns;
+}
+
+/// Bytes of the partial sums of dA.
+template <typename Call>
+size_t da_workspace(const Call& call) {
+  int64_t floats = 0;
+  for (int i = 0; i < call.inputs.count; ++i) {
+    if (call.gradients.da[i] == nullptr) continue;
+    floats += da_partials(call.rows, call.columns, call.inputs.adapters[i]);
+  }
+  return static_cast<size_t>(floats) * sizeof(float);
+}
+
+inline void check_workspace(const char* who, const Workspace& workspace, size_t needed) {
+  require(workspace.bytes >= needed, who, ": workspace must have ", needed, " bytes, got ",
+          workspace.bytes);
+  require(reinterpret_cast<uintptr_t>(workspace.data) % 256 == 0, who,
+          ": workspace must be aligned to 256 bytes, got address ", workspace.data);
+}
+
+/// What input_backward needs of a call, partial sums of dA in the workspace.
+template <typename Call>
+InputBackward input_backward_of(const Call& call, const Workspace& workspace) {
+  InputBackward backward{call.rows,         static_cast<int>(call.columns), call.dy, call.dy_stride,
+                         call.gradients.ds, call.gradients.ds_stride,       {}};
+  auto* next = static_cast<float*>(workspace.data);
+  for (int i = 0; i < call.inputs.count; ++i) {
+    if (call.gradients.da[i] == nullptr) continue;
+    backward.partial[i] = next;
+    next += da_partials(call.rows, call.columns, call.inputs.adapters[i]);
+  }
+  return backward;
+}
+
+inline Grid input_backward_grid(int64_t rows, int64_t columns) {
+  return {.x = (columns + kBlockColumns - 1) / kBlockColumns, .y = backward_row_blocks(rows)};
+}
+
+/// Adds up the partial sums of dA.
+template <typename Call>
+void finish_da(const Call& call, const InputBackward& backward, Stream stream) {
+  for (int i = 0; i < call.inputs.count; ++i) {
+    if (backward.partial[i] == nullptr) continue;
+    sum_partials(backward.partial[i], call.inputs.adapters[i].rank * call.columns,
+                 backward_row_blocks(call.rows), 1.0f, call.gradients.da[i], stream);
+  }
+}
+
+/// Tiles of ranks whose sums fit the registers of the backward kernels.
+inline constexpr int kMostBackwardTiles = 8;
+
+/// Calls f with the sizes of the adapters if they fit one launch of a backward kernel, and returns
+/// whether they do.
+template <typename F>
+bool with_backward_sizes(const AdapterInputs<BFloat16>& inputs, F&& f) {
+  bool fits = false;
+  with_adapter_sizes(inputs, [&](auto adapters, auto tiles) {
+    if constexpr (adapters() * tiles() <= kMostBackwardTiles) {
+      fits = true;
+      f(adapters, tiles);
+    }
+  });
+  return fits;
+}
+
+inline void refuse_wide_adapters(const char* who) {
+  fail(ErrorKind::kInput, who, ": adapters of one input may have ", kMostBackwardTiles * kTileRanks,
+       " ranks together on a GPU");
+}
+
+}  // namespace radgpt::kernels

@@ -1,0 +1,120 @@
+#pragma once
+
+#include "kernels/primitives/adapter_inputs.h"
+#include "kernels/primitives/device.cuh"
+
+namespace radgpt::kernels {
+
+// A warp works on 16 rows and 32 columns at a time. With g = lane / 4 and t = lane % 4, a lane
+// holds columns 8t .. 8t + 7 of rows g and g + 8: 16 bytes a row, and two calls of Philox. The
+// tensor cores want columns 2t, 2t + 1, 2t + 8 and 2t + 9 of a lane; but the order of a sum's terms
+// is ours to choose as long as both factors agree, so nothing is moved between lanes for products
+// over columns. For products over rows, transpose_8x8 turns word c of a row into columns 8 (g / 2)
+// + 2 c + g % 2 of rows 2t, 2t + 1.
+
+inline constexpr int kTileRows = 16;
+inline constexpr int kTileColumns = 32;  ///< of one warp
+inline constexpr int kTileRanks = 8;
+inline constexpr int kBlockWarps = 8;
+inline constexpr int kBlockThreads = kBlockWarps * kWarp;
+
+/// Blocks that the registers of a multiprocessor must hold at a time: few tiles of ranks leave room
+/// for two, which hide each other's waits for memory.
+constexpr int blocks_for(int tiles) { return tiles <= 2 ? 2 : 1; }
+
+/// Where a lane stands in the tile of its warp.
+struct TilePlace {
+  int group;   ///< g: its rows are g and g + 8
+  int member;  ///< t: its columns are 8t to 8t + 7
+};
+
+RADGPT_DEVICE TilePlace tile_place() {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  return {lane / 4, lane % 4};
+}
+
+/// Bit i of the result: column 4 * quad + i of the row is kept, for eight columns.
+RADGPT_DEVICE uint32_t kept_columns(const DropoutMask& mask, int64_t row, int column) {
+  if (!mask.drops()) return 0xFF;
+  uint32_t kept = 0;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const auto words =
+        mask.words(static_cast<uint32_t>(column / 4 + half), static_cast<uint32_t>(row));
+#pragma unroll
+    for (int i = 0; i < 4; ++i) kept |= uint32_t{words[i] >= mask.threshold} << (4 * half + i);
+  }
+  return kept;
+}
+
+/// The eight values with the dropped ones zero. What is kept is scaled where sums are written.
+RADGPT_DEVICE Words4 masked(const Words4& values, uint32_t kept) {
+  Words4 result;
+#pragma unroll
+  for (int c = 0; c < 4; ++c) {
+    const uint32_t low = kept >> (2 * c) & 1 ? 0x0000FFFFu : 0u;
+    const uint32_t high = kept >> (2 * c + 1) & 1 ? 0xFFFF0000u : 0u;
+    result.word[c] = values.word[c] & (low | high);
+  }
+  return result;
+}
+
+RADGPT_DEVICE void widen(const Words4& words, float (&values)[8]) {
+#pragma unroll
+  for (int c = 0; c < 4; ++c) {
+    values[2 * c] = low_bfloat16(words.word[c]);
+    values[2 * c + 1] = high_bfloat16(words.word[c]);
+  }
+}
+
+RADGPT_DEVICE Words4 packed(const float (&values)[8]) {
+  Words4 words;
+#pragma unroll
+  for (int c = 0; c < 4; ++c) words.word[c] = pack_bfloat16(values[2 * c], values[2 * c + 1]);
+  return words;
+}
+
+RADGPT_DEVICE float kept_factor(const DropoutMask& mask) { return static_cast<float>(mask.kept); }
+
+/// Ranks of an adapter in its tile `tile`: 8, fewer in the last one, none behind it.
+RADGPT_DEVICE int ranks_in_tile(int64_t rank, int tile) {
+  const int left = static_cast<int>(rank) - tile * kTileRanks;
+  return left < kTileRanks ? left : kTileRanks;
+}
+
+/// Two neighbouring bfloat16 at p, of which `count` are there, the others zero.
+RADGPT_DEVICE uint32_t load_pair(const BFloat16* p, int count) {
+  const uint32_t low = count > 0 ? load<uint16_t>(p) : 0u;
+  const uint32_t high = count > 1 ? load<uint16_t>(p + 1) : 0u;
+  return low | high << 16;
+}
+
+/// sums += values^T q over the 16 rows of a tile: sums[m] holds, in the layout of multiply_add,
+/// columns of words 2m and 2m + 1 (see above) by eight ranks.
+///
+///   values_by_column[h][c]   word c of rows g + 8h, transposed
+///   q[h]                     ranks 2t, 2t + 1 of rows g + 8h
+RADGPT_DEVICE void add_column_products(const uint32_t (&values_by_column)[2][4],
+                                       const uint32_t (&q)[2], float (&sums)[2][4]) {
+  const uint32_t by_rank[2] = {transpose_8x8(q[0]), transpose_8x8(q[1])};
+#pragma unroll
+  for (int m = 0; m < 2; ++m) {
+    const uint32_t columns[4] = {values_by_column[0][2 * m], values_by_column[0][2 * m + 1],
+                                 values_by_column[1][2 * m], values_by_column[1][2 * m + 1]};
+    multiply_add(sums[m], columns, by_rank);
+  }
+}
+
+RADGPT_DEVICE void transpose_words(const Words4& values, uint32_t (&by_column)[4]) {
+#pragma unroll
+  for (int c = 0; c < 4; ++c) by_column[c] = transpose_8x8(values.word[c]);
+}
+
+/// Of the sums that add_column_products left in this lane, element i of sums[m]: its column within
+/// the warp's 32 and its rank within the tile.
+RADGPT_DEVICE int column_of_sum(const TilePlace& place, int m, int i) {
+  return 8 * (place.group / 2) + 2 * (2 * m + i / 2) + place.group % 2;
+}
+RADGPT_DEVICE int rank_of_sum(const TilePlace& place, int i) { return 2 * place.member + i % 2; }
+
+}  // namespace radgpt::kernels

@@ -1,0 +1,92 @@
+#include "kernels/lora_linear/adapter_launch.h"
+#include "kernels/rms_norm/rms_norm_backward.cuh"
+#include "kernels/rms_norm/rms_norm_forward.cuh"
+
+namespace radgpt::kernels {
+
+namespace {
+
+constexpr const char* kForward = "rms_norm_forward";
+constexpr const char* kBackward = "rms_norm_backward";
+
+int64_t weight_row_blocks(int64_t rows) { return (rows + kWeightRows - 1) / kWeightRows; }
+
+int64_t row_blocks(int64_t rows) { return (rows + kRowsPerBlock - 1) / kRowsPerBlock; }
+
+void launch_dx(const RmsNormBackward<BFloat16>& call, Stream stream) {
+  const Grid grid{.x = row_blocks(call.rows)};
+  if (call.inputs.count == 0) {
+    return launch(kBackward, rms_norm_dx_kernel<0, 1>, grid, kBlockThreads, stream, call);
+  }
+  with_adapter_sizes(call.inputs, [&](auto adapters, auto tiles) {
+    launch(kBackward, rms_norm_dx_kernel<adapters(), tiles()>, grid, kBlockThreads, stream, call);
+  });
+}
+
+/// All adapters in one pass over x where their sums fit the registers, else one pass each.
+void launch_da(const RmsNormBackward<BFloat16>& call, const Workspace& workspace, Stream stream) {
+  const InputBackward backward = input_backward_of(call, workspace);
+  const bool together = with_backward_sizes(call.inputs, [&](auto adapters, auto tiles) {
+    launch(kBackward, rms_norm_da_kernel<adapters(), tiles()>,
+           input_backward_grid(call.rows, call.columns), kBlockThreads, stream, call, backward);
+  });
+  if (together) return finish_da(call, backward, stream);
+  for (int i = 0; i < call.inputs.count; ++i) {
+    RmsNormBackward<BFloat16> one = call;
+    one.inputs = {1, {call.inputs.adapters[i]}};
+    one.gradients.da[0] = call.gradients.da[i];
+    launch_da(one, workspace, stream);
+  }
+}
+
+void launch_dweight(const RmsNormBackward<BFloat16>& call, const Workspace& workspace,
+                    Stream stream) {
+  auto* partial = static_cast<float*>(workspace.data);
+  launch(kBackward, rms_norm_dweight_kernel,
+         {.x = (call.columns + kWeightThreads - 1) / kWeightThreads,
+          .y = weight_row_blocks(call.rows)},
+         kWeightThreads, stream, call, partial);
+  sum_partials(partial, call.columns, weight_row_blocks(call.rows), 1.0f, call.dweight, stream);
+}
+
+}  // namespace
+
+void rms_norm_forward_cuda(const RmsNormForward<BFloat16>& call, Stream stream) {
+  check_bordered_output(kForward, call);
+  check_aligned(kForward, "x", call.x);
+  check_aligned(kForward, "weight", call.weight);
+  check_aligned(kForward, "residual", call.residual);
+  require((call.residual == nullptr) == (call.sum == nullptr), kForward,
+          ": residual and sum come together");
+  const Grid grid{.x = row_blocks(call.rows), .shared_bytes = bordered_shared_bytes(call.border)};
+  if (call.inputs.count == 0) {
+    return launch(kForward, rms_norm_forward_kernel<0, 1>, grid, kBlockThreads, stream, call);
+  }
+  with_adapter_sizes(call.inputs, [&](auto adapters, auto tiles) {
+    launch(kForward, rms_norm_forward_kernel<adapters(), tiles()>, grid, kBlockThreads, stream,
+           call);
+  });
+}
+
+size_t rms_norm_backward_workspace(const RmsNormBackward<BFloat16>& call) {
+  const auto weight = static_cast<size_t>(weight_row_blocks(call.rows) * call.columns);
+  return call.dweight != nullptr ? weight * sizeof(float) : da_workspace(call);
+}
+
+void rms_norm_backward_cuda(const RmsNormBackward<BFloat16>& call, Workspace workspace,
+                            Stream stream) {
+  check_input_backward(kBackward, call, call.dx);
+  check_aligned(kBackward, "x", call.x);
+  check_aligned(kBackward, "weight", call.weight);
+  check_aligned(kBackward, "residual_gradient", call.residual_gradient);
+  require(call.inputs.count == 0 || call.dy == nullptr || call.s != nullptr, kBackward,
+          ": adapters need S of the forward pass, got null");
+  require(call.dweight == nullptr || (call.inputs.count == 0 && call.dy != nullptr), kBackward,
+          ": a weight is trained on a GPU only without adapters, got ", call.inputs.count);
+  check_workspace(kBackward, workspace, rms_norm_backward_workspace(call));
+  if (call.dy != nullptr) launch_dx(call, stream);
+  if (call.dweight != nullptr) launch_dweight(call, workspace, stream);
+  if (da_workspace(call) > 0) launch_da(call, workspace, stream);
+}
+
+}  // namespace radgpt::kernels
