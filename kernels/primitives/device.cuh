@@ -15,6 +15,7 @@
 //
 // Global memory is read and written by load and store only.
 
+#include <cstddef>
 #include <cstdint>
 
 namespace radgpt::kernels {
@@ -27,6 +28,14 @@ struct alignas(16) Words4 {
 };
 struct alignas(8) Words2 {
   uint32_t word[2];
+};
+
+/// Blocks and dynamic shared memory of a launch.
+struct Grid {
+  int64_t x = 1;
+  int64_t y = 1;
+  int64_t z = 1;
+  size_t shared_bytes = 0;
 };
 
 }  // namespace radgpt::kernels
@@ -123,14 +132,6 @@ template <int kOpenGroups>
 RADGPT_DEVICE void async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kOpenGroups) : "memory");
 }
-
-/// Blocks and dynamic shared memory of a launch.
-struct Grid {
-  int64_t x = 1;
-  int64_t y = 1;
-  int64_t z = 1;
-  size_t shared_bytes = 0;
-};
 
 /// Most dynamic shared memory that a kernel gets without asking for more.
 inline constexpr size_t kSharedByDefault = 48 << 10;

@@ -1,0 +1,292 @@
+#include "tests/simt/scheduler.h"
+
+#include <algorithm>
+#include <mutex>
+#include <numeric>
+
+#include "libradgpt/base/error.h"
+#include "tests/simt/collectives.h"
+#include "tests/simt/order.h"
+#include "tests/simt/sanitizers.h"
+#include "tests/simt/traffic.h"
+
+simt::Index threadIdx;
+simt::Index blockIdx;
+simt::Index blockDim;
+simt::Index gridDim;
+
+namespace simt {
+
+using radgpt::concat;
+
+Scheduler scheduler;
+
+namespace {
+
+std::mutex one_launch;  // the names of a kernel are global
+char launch_end;        // ThreadSanitizer: threads of a launch happen before what follows it
+
+constexpr int64_t kMostBlocksX = (int64_t{1} << 31) - 1;
+constexpr int64_t kMostBlocksYZ = 65535;
+
+const char* name(Wait wait) {
+  switch (wait) {
+    case Wait::kBarrier:
+      return "barrier";
+    case Wait::kWarpBarrier:
+      return "warp_barrier";
+    case Wait::kShuffle:
+      return "shuffle";
+    case Wait::kTranspose:
+      return "transpose_8x8";
+    case Wait::kMultiplyAdd:
+      return "multiply_add";
+    default:
+      return "end";
+  }
+}
+
+void check_limits(const LaunchShape& shape) {
+  const auto check = [&](bool holds, const std::string& rule, int64_t came) {
+    if (!holds) {
+      throw Fault(concat("launch of ", shape.kernel, ": ", rule, ", got ", came));
+    }
+  };
+  check(shape.threads >= 1 && shape.threads <= kMostThreads, "a block has 1 to 1024 threads",
+        shape.threads);
+  check(shape.x >= 1 && shape.x <= kMostBlocksX, "a grid has 1 to 2^31 - 1 blocks in x", shape.x);
+  check(shape.y >= 1 && shape.y <= kMostBlocksYZ, "a grid has 1 to 65535 blocks in y", shape.y);
+  check(shape.z >= 1 && shape.z <= kMostBlocksYZ, "a grid has 1 to 65535 blocks in z", shape.z);
+  check(shape.shared_bytes <= kMostShared, "a block has at most 232448 bytes of shared memory",
+        static_cast<int64_t>(shape.shared_bytes));
+}
+
+}  // namespace
+
+void run(const LaunchShape& shape, const std::function<void()>& thread) {
+  const std::lock_guard lock(one_launch);
+  check_limits(shape);
+  scheduler.run(shape, thread);
+}
+
+void Scheduler::run(const LaunchShape& shape, const std::function<void()>& thread) {
+  body_ = &thread;
+  prepare(shape);
+  begin_traffic(shape.kernel);
+  std::vector<uint32_t> blocks(static_cast<size_t>(shape.x * shape.y * shape.z));
+  draw_order(blocks.data(), static_cast<int64_t>(blocks.size()));
+  for (const int64_t block : blocks) {
+    run_block({static_cast<unsigned>(block % shape.x),
+               static_cast<unsigned>(block / shape.x % shape.y),
+               static_cast<unsigned>(block / shape.x / shape.y)});
+    if (failure_) break;
+  }
+  Fiber::forget_all();
+  acquire(&launch_end);
+  if (failure_) std::rethrow_exception(failure_);
+  end_traffic();
+}
+
+void Scheduler::prepare(const LaunchShape& shape) {
+  shape_ = &shape;
+  failure_ = nullptr;
+  random_ = order_seed() * 2 + 1;
+  const auto threads = static_cast<size_t>(shape.threads);
+  while (threads_.size() < threads) threads_.push_back(std::make_unique<Thread>());
+  waiting_.resize(threads);
+  warps_.resize((threads + kLanes - 1) / kLanes);
+  blockDim = {static_cast<unsigned>(shape.threads), 1, 1};
+  gridDim = {static_cast<unsigned>(shape.x), static_cast<unsigned>(shape.y),
+             static_cast<unsigned>(shape.z)};
+  caller_.adopt_caller();
+}
+
+void Scheduler::run_block(Index block) {
+  if (kThreadSanitizer) stacks_.release();  // else it takes the stacks of two blocks for one
+  stacks_.reserve(shape_->threads);
+  shared_.start_block(shape_->shared_bytes);
+  blockIdx = block;
+  begin_block_traffic();
+  for (int i = 0; i < shape_->threads; ++i) {
+    fiber(i).prepare(&Scheduler::enter, stacks_.at(i), Stacks::bytes(i));
+    waiting_[static_cast<size_t>(i)].wait = Wait::kNothing;
+    threads_[static_cast<size_t>(i)]->open_copies = 0;
+    threads_[static_cast<size_t>(i)]->committed_groups = 0;
+  }
+  start_phase();
+  current_ = next();
+  threadIdx = {static_cast<unsigned>(current_), 0, 0};
+  caller_.switch_to(fiber(current_));
+  current_ = kCaller;
+  if (!failure_ && !shared_.guards_hold()) {
+    give_up(std::make_exception_ptr(
+        Fault("shared memory in " + kernel_and_block() + ": written beyond the end of an array")));
+  }
+}
+
+Fiber& Scheduler::fiber(int thread) {
+  return thread == kCaller ? caller_ : threads_[static_cast<size_t>(thread)]->fiber;
+}
+
+void Scheduler::enter() {
+  Fiber& self = scheduler.thread().fiber;
+  try {
+    (*scheduler.body_)();
+    scheduler.end_thread();
+  } catch (...) {
+    scheduler.give_up(std::current_exception());
+    scheduler.current_ = kCaller;
+  }
+  self.end(scheduler.fiber(scheduler.current_));
+}
+
+void Scheduler::end_thread() {
+  const Thread& self = thread();
+  if (self.open_copies > 0) {
+    fault("async_copy16", "the thread ends before async_wait has met this copy",
+          self.copies[0].where);
+  }
+  release(&launch_end);
+  waiting_[static_cast<size_t>(current_)].wait = Wait::kEnd;
+  current_ = next();
+  threadIdx.x = static_cast<unsigned>(current_);
+}
+
+void Scheduler::give_up(std::exception_ptr failure) {
+  failure_ = std::move(failure);
+  release(&launch_end);
+}
+
+void Scheduler::wait(Wait wait, const Where& where) {
+  const int self = current_;
+  waiting_[static_cast<size_t>(self)] = {wait, where};
+  current_ = next();
+  if (current_ == self) return;
+  threadIdx.x = static_cast<unsigned>(current_);
+  fiber(self).switch_to(fiber(current_));
+}
+
+void Scheduler::start_phase() {
+  draw_order(warp_order_.data(), static_cast<int64_t>(warps_.size()));
+  for (Warp& warp : warps_) start_lanes(warp);
+  warp_position_ = 0;
+}
+
+void Scheduler::start_lanes(Warp& warp) {
+  const auto first = static_cast<int>(&warp - warps_.data()) * kLanes;
+  warp.lanes = std::min(kLanes, shape_->threads - first);
+  draw_order(warp.order.data(), warp.lanes);
+  warp.next = 0;
+}
+
+// The thread that runs next: the caller of the launch if the block has ended or cannot go on.
+int Scheduler::next() {
+  while (true) {
+    const int number = warp_order_[static_cast<size_t>(warp_position_)];
+    Warp& warp = warps_[static_cast<size_t>(number)];
+    if (warp.next < warp.lanes)
+      return number * kLanes + warp.order[static_cast<size_t>(warp.next++)];
+    const Wait wait = waiting_[static_cast<size_t>(number * kLanes)].wait;
+    const bool of_block = wait == Wait::kBarrier || wait == Wait::kEnd;
+    if (!warp_met(number)) return kCaller;
+    if (!of_block) {
+      start_lanes(warp);
+    } else if (++warp_position_ == static_cast<int>(warps_.size())) {
+      if (!block_met()) return kCaller;
+      start_phase();
+    }
+  }
+}
+
+bool Scheduler::all_wait_alike(int begin, int end) const {
+  const Waiting& first = waiting_[static_cast<size_t>(begin)];
+  return std::all_of(waiting_.begin() + begin, waiting_.begin() + end, [&](const Waiting& other) {
+    return other.wait == first.wait &&
+           (first.wait == Wait::kEnd || same_place(other.where, first.where));
+  });
+}
+
+// Whether the lanes of a warp, all of which wait, may go on together or wait for other warps.
+bool Scheduler::warp_met(int number) {
+  Warp& warp = warps_[static_cast<size_t>(number)];
+  const int begin = number * kLanes;
+  const int end = begin + warp.lanes;
+  const auto for_warp = [](const Waiting& waiting) {
+    return waiting.wait != Wait::kBarrier && waiting.wait != Wait::kEnd;
+  };
+  if (std::none_of(waiting_.begin() + begin, waiting_.begin() + end, for_warp)) return true;
+  if (warp.lanes < kLanes || !all_wait_alike(begin, end)) {
+    give_up(std::make_exception_ptr(Fault(divergence(begin, end, concat(", warp ", number)))));
+    return false;
+  }
+  if (waiting_[static_cast<size_t>(begin)].wait == Wait::kMultiplyAdd)
+    multiply_fragments(warp.products);
+  warp.side ^= 1;
+  return true;
+}
+
+// Whether the threads of a block, all of which wait, may go on.
+bool Scheduler::block_met() {
+  if (!all_wait_alike(0, shape_->threads)) {
+    give_up(std::make_exception_ptr(Fault(divergence(0, shape_->threads, ""))));
+    return false;
+  }
+  return waiting_[0].wait == Wait::kBarrier;
+}
+
+std::string Scheduler::divergence(int begin, int end, const std::string& who) const {
+  struct Group {
+    Waiting waiting;
+    int count;
+  };
+  std::vector<Group> groups;
+  for (int i = begin; i < end; ++i) {
+    const Waiting& waiting = waiting_[static_cast<size_t>(i)];
+    const auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& other) {
+      return other.waiting.wait == waiting.wait &&
+             (waiting.wait == Wait::kEnd || same_place(other.waiting.where, waiting.where));
+    });
+    if (group != groups.end()) {
+      ++group->count;
+    } else {
+      groups.push_back({waiting, 1});
+    }
+  }
+  std::stable_sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
+    return a.waiting.wait != Wait::kEnd && b.waiting.wait == Wait::kEnd;
+  });
+  std::string text = concat(name(groups[0].waiting.wait), " in ", kernel_and_block(), who, ": ");
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const auto& [waiting, count] = groups[i];
+    text += concat(i == 0 ? "" : ", ", count);
+    if (i == 0) text += concat(" of ", who.empty() ? end - begin : kLanes, " threads");
+    text += waiting.wait == Wait::kEnd
+                ? " have ended"
+                : concat(" reached ", place(waiting.where), " (", name(waiting.wait), ")");
+  }
+  return text;
+}
+
+std::string Scheduler::kernel_and_block() const {
+  return concat(shape_->kernel, ", block (", blockIdx.x, ",", blockIdx.y, ",", blockIdx.z, ")");
+}
+
+void Scheduler::fault(const std::string& what, const std::string& text, const Where& where) const {
+  throw Fault(concat(what, " in ", kernel_and_block(), ", thread ", current_, ": ", text, " (",
+                     place(where), ")"));
+}
+
+// Fisher-Yates, with the numbers of splitmix64.
+template <typename T>
+void Scheduler::draw_order(T* order, int64_t count) {
+  std::iota(order, order + count, T{0});
+  for (int64_t i = count - 1; i > 0; --i) {
+    uint64_t word = random_ += 0x9E3779B97F4A7C15;
+    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9;
+    word = (word ^ (word >> 27)) * 0x94D049BB133111EB;
+    const auto j = static_cast<int64_t>(((word >> 32) * static_cast<uint64_t>(i + 1)) >> 32);
+    std::swap(order[i], order[j]);
+  }
+}
+
+}  // namespace simt
