@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include "kernels/lora_linear/bordered_input.cuh"
 #include "kernels/rms_norm/rms_norm.h"
 

@@ -13,7 +13,7 @@ namespace {
 constexpr int kThreads = 64;
 
 // sums[row] = sum of x[row, :], one block a row.
-RADGPT_KERNEL(kThreads) void sum_rows(const float* x, int64_t columns, float* sums) {
+RADGPT_KERNEL(kThreads, 1) void sum_rows(const float* x, int64_t columns, float* sums) {
   RADGPT_SHARED(float, partial, kThreads / kWarp);
   float sum = 0;
   for (int64_t i = threadIdx.x; i < columns; i += kThreads) {

@@ -1,0 +1,166 @@
+// The LoRA kernels of the GPU, through the executor.
+
+#include "tests/kernels/cases.h"
+#include "tests/kernels/cuda_check.h"
+
+namespace radgpt::kernels {
+namespace {
+
+using Case = Cases<BFloat16>;
+
+/// Rows and columns that no tile divides, all ranks, one to three adapters.
+const std::vector<InputShape> kShapes = {
+    {1, 8, {{1, 0.0}}, 8},
+    {1, 40, {{4, 0.5}}, 16, 8},
+    {17, 72, {{8, 0.1}}, 8},
+    {16, 256, {{16, 0.1}}, 16, 48},
+    {37, 264, {{8, 0.1}, {8, 0.3}}, 16, 8},
+    {53, 136, {{6, 0.1}, {3, 0.0}}, 16},
+    {23, 520, {{8, 0.05}, {8, 0.1}, {5, 0.9}}, 24},
+    {29, 328, {{64, 0.1}}, 64},
+    {531, 24, {{16, 0.1}}, 16},
+    {19, 48, {{32, 0.2}, {32, 0.0}}, 64, 0, true},
+};
+
+template <typename Run>
+void for_each_shape(const Run& run) {
+  uint32_t seed = 0;
+  for (const InputShape& shape : kShapes) {
+    CAPTURE(shape.rows, shape.columns, shape.adapters.size());
+    CallMemory memory(++seed);
+    run(memory, shape);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("RMSNorm on a GPU: forward is as accurate as the plain chain", "[cuda]") {
+  for_each_shape([](CallMemory& memory, const InputShape& shape) {
+    const auto call = Case::rms_norm_forward(memory, shape);
+    expect_right_kernel(memory, call, [&] { rms_norm_forward_cuda(call, nullptr); });
+  });
+}
+
+TEST_CASE("RMSNorm on a GPU: backward is as accurate as the plain chain", "[cuda]") {
+  for_each_shape([](CallMemory& memory, const InputShape& shape) {
+    InputShape frozen = shape;
+    frozen.trains_weight = false;
+    const auto call = Case::rms_norm_backward(memory, frozen);
+    expect_right_kernel(memory, call, [&] {
+      rms_norm_backward_cuda(call, CallWorkspace(rms_norm_backward_workspace(call)), nullptr);
+    });
+  });
+}
+
+TEST_CASE("RMSNorm on a GPU: a trained weight gets its gradient", "[cuda]") {
+  for (const InputShape& shape :
+       std::vector<InputShape>{{1, 8, {}}, {301, 136, {}}, {517, 24, {}, 0, 8}}) {
+    CAPTURE(shape.rows, shape.columns);
+    CallMemory memory(7);
+    const auto call = Case::rms_norm_backward(memory, shape);
+    expect_right_kernel(memory, call, [&] {
+      rms_norm_backward_cuda(call, CallWorkspace(rms_norm_backward_workspace(call)), nullptr);
+    });
+  }
+}
+
+TEST_CASE("SwiGLU on a GPU: forward is as accurate as the plain chain", "[cuda]") {
+  for_each_shape([](CallMemory& memory, const InputShape& shape) {
+    const auto call = Case::swiglu_forward(memory, shape);
+    expect_right_kernel(memory, call, [&] { swiglu_forward_cuda(call, nullptr); });
+  });
+}
+
+TEST_CASE("SwiGLU on a GPU: backward is as accurate as the plain chain", "[cuda]") {
+  for_each_shape([](CallMemory& memory, const InputShape& shape) {
+    const auto call = Case::swiglu_backward(memory, shape);
+    expect_right_kernel(memory, call, [&] {
+      swiglu_backward_cuda(call, CallWorkspace(swiglu_backward_workspace(call)), nullptr);
+    });
+  });
+}
+
+TEST_CASE("Plain input on a GPU: forward is as accurate as the plain chain", "[cuda]") {
+  for_each_shape([](CallMemory& memory, const InputShape& shape) {
+    const auto call = Case::lora_input_forward(memory, shape);
+    expect_right_kernel(memory, call, [&] { lora_input_forward_cuda(call, nullptr); });
+  });
+}
+
+TEST_CASE("Plain input on a GPU: backward is as accurate as the plain chain", "[cuda]") {
+  for_each_shape([](CallMemory& memory, const InputShape& shape) {
+    const auto call = Case::lora_input_backward(memory, shape);
+    expect_right_kernel(memory, call, [&] {
+      lora_input_backward_cuda(call, CallWorkspace(lora_input_backward_workspace(call)), nullptr);
+    });
+  });
+}
+
+TEST_CASE("Output on a GPU: dS and dB are as accurate as the plain chain", "[cuda]") {
+  const std::vector<OutputShape> shapes = {
+      {1, 8, {1}, 8, 0, 8},          {17, 72, {4}, 16, 8, 8},        {37, 264, {8, 8}, 16, 0, 8},
+      {531, 40, {16}, 16, 0, 8},     {23, 520, {8, 3, 5}, 16, 8, 8}, {29, 648, {64}, 64, 0, 8},
+      {530, 272, {32, 32}, 64, 0, 8}};
+  uint32_t seed = 100;
+  for (const OutputShape& shape : shapes) {
+    CAPTURE(shape.rows, shape.out_features, shape.ranks.size());
+    CallMemory memory(++seed);
+    const auto call = Case::lora_output_backward(memory, shape);
+    expect_right_kernel(memory, call, [&] {
+      lora_output_backward_cuda(call, CallWorkspace(lora_output_backward_workspace(call)), nullptr);
+    });
+  }
+}
+
+TEST_CASE("RMSNorm on a GPU: three adapters of 64 ranks take a pass each for dA", "[cuda]") {
+  CallMemory memory(11);
+  InputShape shape{21, 296, {{64, 0.1}, {64, 0.2}, {64, 0.0}}, 192};
+  shape.trains_weight = false;
+  const auto forward = Case::rms_norm_forward(memory, shape);
+  expect_right_kernel(memory, forward, [&] { rms_norm_forward_cuda(forward, nullptr); });
+  CallMemory backward_memory(12);
+  const auto backward = Case::rms_norm_backward(backward_memory, shape);
+  expect_right_kernel(backward_memory, backward, [&] {
+    rms_norm_backward_cuda(backward, CallWorkspace(rms_norm_backward_workspace(backward)), nullptr);
+  });
+}
+
+TEST_CASE("Input kernels on a GPU: without adapters only X and its gradient", "[cuda]") {
+  InputShape shape{19, 264, {}};
+  shape.trains_weight = false;
+  CallMemory norm(1), norm_backward(2), swiglu(3), swiglu_backward(4);
+  const auto norm_call = Case::rms_norm_forward(norm, shape);
+  expect_right_kernel(norm, norm_call, [&] { rms_norm_forward_cuda(norm_call, nullptr); });
+  const auto norm_gradient = Case::rms_norm_backward(norm_backward, shape);
+  expect_right_kernel(norm_backward, norm_gradient,
+                      [&] { rms_norm_backward_cuda(norm_gradient, {}, nullptr); });
+  const auto swiglu_call = Case::swiglu_forward(swiglu, shape);
+  expect_right_kernel(swiglu, swiglu_call, [&] { swiglu_forward_cuda(swiglu_call, nullptr); });
+  const auto swiglu_gradient = Case::swiglu_backward(swiglu_backward, shape);
+  expect_right_kernel(swiglu_backward, swiglu_gradient,
+                      [&] { swiglu_backward_cuda(swiglu_gradient, {}, nullptr); });
+}
+
+TEST_CASE("Kernels of a GPU: refuse what they cannot do and say why", "[cuda]") {
+  CallMemory memory(1);
+  auto call = Case::rms_norm_forward(memory, {3, 12, {{4, 0.0}}, 8});
+  CHECK_THROWS_WITH(rms_norm_forward_cuda(call, nullptr),
+                    "rms_norm_forward: columns must be a multiple of 8 on a GPU, got 12");
+  call = Case::rms_norm_forward(memory, {3, 16, {{4, 0.0}}, 8});
+  call.inputs.adapters[0].column = 6;
+  CHECK_THROWS_WITH(rms_norm_forward_cuda(call, nullptr),
+                    "rms_norm_forward: columns [6, 10) of an adapter are not in a border of 8");
+  call = Case::rms_norm_forward(memory, {3, 16, {{4, 0.0}}, 8});
+  call.inputs.adapters[0].rank = 65;
+  CHECK_THROWS_WITH(rms_norm_forward_cuda(call, nullptr),
+                    "rms_norm_forward: rank must be in [1, 64], got 65");
+  const auto wide = Case::swiglu_backward(memory, {3, 16, {{64, 0.0}, {64, 0.0}}, 128});
+  CHECK_THROWS_WITH(
+      swiglu_backward_cuda(wide, CallWorkspace(swiglu_backward_workspace(wide)), nullptr),
+      "swiglu_backward: adapters of one input may have 64 ranks together on a GPU");
+  const auto backward = Case::lora_input_backward(memory, {3, 16, {{4, 0.0}}, 8});
+  CHECK_THROWS_WITH(lora_input_backward_cuda(backward, {}, nullptr),
+                    "lora_input_backward: workspace must have 256 bytes, got 0");
+}
+
+}  // namespace radgpt::kernels
