@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "kernels/lora_linear/rank_tiles.cuh"
-#include "libradgpt/base/error.h"
+#include "kernels/primitives/checks.h"
 
 namespace radgpt::kernels {
 
@@ -39,16 +39,6 @@ void with_adapter_sizes(const AdapterInputs<BFloat16>& inputs, F&& f) {
         return f(Size<3>{}, tiles);
     }
   });
-}
-
-inline void check_aligned(const char* who, const char* name, const void* pointer) {
-  require(reinterpret_cast<uintptr_t>(pointer) % 16 == 0, who, ": ", name,
-          " must be aligned to 16 bytes, got address ", pointer);
-}
-
-inline void check_multiple_of_8(const char* who, const char* name, int64_t value) {
-  require(value >= 0 && value % 8 == 0, who, ": ", name, " must be a multiple of 8 on a GPU, got ",
-          value);
 }
 
 inline void check_adapters(const char* who, const AdapterInputs<BFloat16>& inputs) {
