@@ -38,8 +38,10 @@ void async_copy16(void* shared, const void* global, const Where& where) {
   copy.to = static_cast<unsigned char*>(shared);
   copy.where = where;
   copy.group = thread.committed_groups;
-  std::memcpy(copy.bytes.data(), global, 16);
+  announce_read(global, 16, __builtin_return_address(0));
   announce_write(shared, 16, __builtin_return_address(0));
+  const Unseen unseen;
+  std::memcpy(copy.bytes.data(), global, 16);
   std::memset(shared, 0xFF, 16);
 }
 
@@ -51,8 +53,10 @@ void async_wait(int open_groups) {
   OpenCopy* copy = thread.copies.data();
   for (; copy != end && copy->group < thread.committed_groups - open_groups; ++copy) {
     announce_write(copy->to, 16, __builtin_return_address(0));
+    const Unseen unseen;
     std::memcpy(copy->to, copy->bytes.data(), 16);
   }
+  const Unseen unseen;
   std::copy(copy, end, thread.copies.data());
   thread.open_copies = static_cast<int>(end - copy);
 }

@@ -49,7 +49,7 @@ RADGPT_DEVICE void store(T* p, const V& value, const simt::Where& where = simt::
 }
 template <typename T>
 RADGPT_DEVICE Words4 load_once(const T* p, const simt::Where& where = simt::Where::current()) {
-  return load<Words4>(p, where);
+  return kernels::load<Words4>(p, where);
 }
 
 RADGPT_DEVICE void barrier(const simt::Where& where = simt::Where::current()) {
@@ -69,7 +69,7 @@ RADGPT_DEVICE V shuffle(V value, int lane, const simt::Where& where = simt::Wher
 }
 template <typename V>
 RADGPT_DEVICE V shuffle_xor(V value, int mask, const simt::Where& where = simt::Where::current()) {
-  return shuffle(value, simt::lane_number() ^ mask, where);
+  return kernels::shuffle(value, simt::lane_number() ^ mask, where);
 }
 
 RADGPT_DEVICE uint32_t atomic_add(uint32_t* p, uint32_t value,

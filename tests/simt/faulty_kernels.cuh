@@ -30,6 +30,17 @@ void reverse_warp(const float* x, float* y) {
   store(y + threadIdx.x, values[threadIdx.x ^ (kWarp - 1)]);
 }
 
+// The same, where the faulty one trusts a shuffle to order memory, which none does.
+template <Twin twin>
+RADGPT_KERNEL(kFaultThreads)
+void reverse_by_shuffle(const float* x, float* y) {
+  RADGPT_SHARED(float, values, kFaultThreads);
+  values[threadIdx.x] = load<float>(x + threadIdx.x);
+  if (twin == Twin::kRight) warp_barrier();
+  const int other = shuffle_xor(static_cast<int>(threadIdx.x), kWarp - 1);
+  store(y + threadIdx.x, values[other]);
+}
+
 // y = x
 template <Twin twin>
 RADGPT_KERNEL(kFaultThreads)
@@ -136,6 +147,24 @@ void wait_for_too_few(const float* x, float* y) {
   async_wait<0>();
 }
 
+// y = x, reversed, by way of one place in shared memory that is filled twice.
+template <Twin twin>
+RADGPT_KERNEL(kFaultThreads)
+void refill(const float* x, float* y) {
+  RADGPT_SHARED(float, values, 4 * kFaultThreads);
+  for (int round = 0; round < 2; ++round) {
+    const unsigned begin = round * 4 * kFaultThreads;
+    async_copy16(values + 4 * threadIdx.x, x + begin + 4 * threadIdx.x);
+    async_commit();
+    async_wait<0>();
+    barrier();
+    for (unsigned i = threadIdx.x; i < 4 * kFaultThreads; i += kFaultThreads) {
+      store(y + begin + i, values[4 * kFaultThreads - 1 - i]);
+    }
+    if (twin == Twin::kRight) barrier();
+  }
+}
+
 // d [16, 8] = a [16, 16] b^T, b [8, 16], all row-major.
 template <Twin twin>
 RADGPT_KERNEL(kWarp)
@@ -192,6 +221,16 @@ void shared_overrun(float* y) {
   values[threadIdx.x + (twin == Twin::kRight ? 0 : 1)] = 1;
   barrier();
   store(y + threadIdx.x, values[threadIdx.x]);
+}
+
+// y = x by way of shared memory, 4 floats a thread.
+template <Twin twin>
+RADGPT_KERNEL(kFaultThreads)
+void misaligned_shared(const float* x, float* y) {
+  RADGPT_SHARED(float, values, 4 * kFaultThreads + 4);
+  auto* words = reinterpret_cast<Words4*>(values + (twin == Twin::kRight ? 4 : 1));
+  words[threadIdx.x] = load<Words4>(x + 4 * threadIdx.x);
+  store(y + 4 * threadIdx.x, words[threadIdx.x]);
 }
 
 }  // namespace radgpt::kernels

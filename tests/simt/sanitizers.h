@@ -13,7 +13,12 @@
 
 #ifdef SIMT_TSAN
 #include <sanitizer/tsan_interface.h>
-extern "C" void __tsan_write_range_pc(void* begin, unsigned long bytes, void* pc);
+extern "C" {
+void __tsan_read_range_pc(void* begin, unsigned long bytes, void* pc);
+void __tsan_write_range_pc(void* begin, unsigned long bytes, void* pc);
+void __tsan_ignore_thread_begin();
+void __tsan_ignore_thread_end();
+}
 #endif
 
 namespace simt {
@@ -23,15 +28,27 @@ inline constexpr bool kThreadSanitizer = true;
 /// Everything before a release of an address happens before what follows an acquire of it.
 inline void release(void* address) { __tsan_release(address); }
 inline void acquire(void* address) { __tsan_acquire(address); }
-/// The calling fiber writes here, at the place `pc` of a kernel.
+/// The calling fiber reads or writes here, at the place `pc` of a kernel.
+inline void announce_read(const void* begin, size_t bytes, void* pc) {
+  __tsan_read_range_pc(const_cast<void*>(begin), bytes, pc);
+}
 inline void announce_write(void* begin, size_t bytes, void* pc) {
   __tsan_write_range_pc(begin, bytes, pc);
 }
+/// While it lives, ThreadSanitizer looks away: from memcpy and its like too, which it replaces.
+struct Unseen {
+  Unseen() { __tsan_ignore_thread_begin(); }
+  ~Unseen() { __tsan_ignore_thread_end(); }
+};
 #else
 inline constexpr bool kThreadSanitizer = false;
 inline void release(void*) {}
 inline void acquire(void*) {}
+inline void announce_read(const void*, size_t, void*) {}
 inline void announce_write(void*, size_t, void*) {}
+struct Unseen {
+  ~Unseen() {}  // so that nobody calls it unused
+};
 #endif
 
 #ifdef __SANITIZE_ADDRESS__

@@ -45,6 +45,7 @@ void SharedMemory::start_block(size_t dynamic_bytes) {
 
 // Aligned to 16 bytes and to no more, as an array of a kernel is.
 SharedMemory::Array& SharedMemory::append(const void* key, size_t bytes) {
+  const Unseen unseen;
   unsigned char* const guard = end_;
   unsigned char* const begin = guard + kGuard + 16;
   end_ = begin + rounded(bytes, kGuard) + kGuard;
