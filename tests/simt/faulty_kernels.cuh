@@ -12,7 +12,7 @@ inline constexpr int kFaultThreads = 64;
 
 // y = x of the block's 64 elements, in reverse.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void reverse_block(const float* x, float* y) {
   RADGPT_SHARED(float, values, kFaultThreads);
   values[threadIdx.x] = load<float>(x + threadIdx.x);
@@ -22,7 +22,7 @@ void reverse_block(const float* x, float* y) {
 
 // The same within each warp.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void reverse_warp(const float* x, float* y) {
   RADGPT_SHARED(float, values, kFaultThreads);
   values[threadIdx.x] = load<float>(x + threadIdx.x);
@@ -32,7 +32,7 @@ void reverse_warp(const float* x, float* y) {
 
 // The same, where the faulty one trusts a shuffle to order memory, which none does.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void reverse_by_shuffle(const float* x, float* y) {
   RADGPT_SHARED(float, values, kFaultThreads);
   values[threadIdx.x] = load<float>(x + threadIdx.x);
@@ -43,7 +43,7 @@ void reverse_by_shuffle(const float* x, float* y) {
 
 // y = x
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void copy_with_stray_read(const float* x, float* y, int count) {
   const int i = static_cast<int>(threadIdx.x);
   const float value = twin == Twin::kFaulty || i < count ? load<float>(x + i) : 0;  // stray read
@@ -51,7 +51,7 @@ void copy_with_stray_read(const float* x, float* y, int count) {
 }
 
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void copy_with_stray_write(const float* x, float* y, int count) {
   const int i = static_cast<int>(threadIdx.x);
   const float value = i < count ? load<float>(x + i) : 0;
@@ -60,7 +60,7 @@ void copy_with_stray_write(const float* x, float* y, int count) {
 
 // y[block, :] = block, with an element too many of each block.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void race_of_writes(float* y, int columns) {
   const int count = columns + (twin == Twin::kFaulty && blockIdx.x + 1 < gridDim.x ? 1 : 0);
   float* const own = y + static_cast<int>(blockIdx.x) * columns;
@@ -71,7 +71,7 @@ void race_of_writes(float* y, int columns) {
 
 // y[block] += 1, then something of the next block's.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void race_of_read_and_write(float* y) {
   if (threadIdx.x != 0) return;
   const unsigned from = twin == Twin::kRight ? blockIdx.x : (blockIdx.x + 1) % gridDim.x;
@@ -80,7 +80,7 @@ void race_of_read_and_write(float* y) {
 
 // count = number of threads of the grid.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void race_of_counts(uint32_t* count) {
   if (twin == Twin::kRight) {
     atomic_add(count, 1);
@@ -91,7 +91,7 @@ void race_of_counts(uint32_t* count) {
 
 // y[lane] = sum of lane and its neighbour, where the faulty one leaves out half of the lanes.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void divergent_shuffle(float* y) {
   float sum = static_cast<float>(threadIdx.x);
   if (twin == Twin::kRight || threadIdx.x % kWarp < 16)
@@ -100,7 +100,7 @@ void divergent_shuffle(float* y) {
 }
 
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void divergent_barrier(float* y) {
   if (twin == Twin::kFaulty && threadIdx.x >= 40) return;
   barrier();  // divergent barrier
@@ -108,7 +108,7 @@ void divergent_barrier(float* y) {
 }
 
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void two_barriers(float* y) {
   if (twin == Twin::kRight || threadIdx.x < kWarp) {
     barrier();  // first of two
@@ -120,7 +120,7 @@ void two_barriers(float* y) {
 
 // y = x, 4 floats a thread, by way of shared memory.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void copy_in_background(const float* x, float* y) {
   RADGPT_SHARED(float, values, 4 * kFaultThreads);
   async_copy16(values + 4 * threadIdx.x, x + 4 * threadIdx.x);  // no wait
@@ -131,7 +131,7 @@ void copy_in_background(const float* x, float* y) {
 
 // y = x of two groups, of which the second is still open when the faulty one reads it.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void wait_for_too_few(const float* x, float* y) {
   RADGPT_SHARED(float, values, 2 * 4 * kFaultThreads);
   for (int group = 0; group < 2; ++group) {
@@ -149,7 +149,7 @@ void wait_for_too_few(const float* x, float* y) {
 
 // y = x, reversed, by way of one place in shared memory that is filled twice.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void refill(const float* x, float* y) {
   RADGPT_SHARED(float, values, 4 * kFaultThreads);
   for (int round = 0; round < 2; ++round) {
@@ -167,7 +167,7 @@ void refill(const float* x, float* y) {
 
 // d [16, 8] = a [16, 16] b^T, b [8, 16], all row-major.
 template <Twin twin>
-RADGPT_KERNEL(kWarp)
+RADGPT_KERNEL(kWarp, 1)
 void one_product(const uint32_t* a, const uint32_t* b, float* d) {
   const int g = static_cast<int>(threadIdx.x) / 4;
   const int t = static_cast<int>(threadIdx.x) % 4;
@@ -183,7 +183,7 @@ void one_product(const uint32_t* a, const uint32_t* b, float* d) {
 
 // y = x[shift:], 4 floats a thread.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void misaligned_load(const float* x, float* y) {
   const Words4 words =
       load<Words4>(x + 4 * threadIdx.x + (twin == Twin::kRight ? 4 : 1));  // misaligned load
@@ -192,7 +192,7 @@ void misaligned_load(const float* x, float* y) {
 
 // y = x, where the faulty one clears x.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void write_to_input(float* x, float* y) {
   store(y + threadIdx.x, load<float>(x + threadIdx.x));
   if (twin == Twin::kFaulty) store(x + threadIdx.x, 0.0f);  // write to input
@@ -200,14 +200,14 @@ void write_to_input(float* x, float* y) {
 
 // y = 1, where the faulty one forgets the last element.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void forget_an_element(float* y) {
   if (twin == Twin::kRight || threadIdx.x + 1 < kFaultThreads) store(y + threadIdx.x, 1.0f);
 }
 
 // y += 1, where the faulty one has not set it before.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void read_of_nothing(float* y) {
   if (twin == Twin::kRight) store(y + threadIdx.x, 0.0f);
   store(y + threadIdx.x, load<float>(y + threadIdx.x) + 1);
@@ -215,7 +215,7 @@ void read_of_nothing(float* y) {
 
 // Writes one element beyond the end of an array in shared memory.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void shared_overrun(float* y) {
   RADGPT_DYNAMIC_SHARED(float, values);
   values[threadIdx.x + (twin == Twin::kRight ? 0 : 1)] = 1;
@@ -225,7 +225,7 @@ void shared_overrun(float* y) {
 
 // y = x by way of shared memory, 4 floats a thread.
 template <Twin twin>
-RADGPT_KERNEL(kFaultThreads)
+RADGPT_KERNEL(kFaultThreads, 1)
 void misaligned_shared(const float* x, float* y) {
   RADGPT_SHARED(float, values, 4 * kFaultThreads + 4);
   auto* words = reinterpret_cast<Words4*>(values + (twin == Twin::kRight ? 4 : 1));
