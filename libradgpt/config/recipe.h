@@ -19,6 +19,7 @@ namespace radgpt {
 
 enum class PositionChoice { kAuto, kRope, kAlibi };
 enum class DtypeChoice { kAuto, kBf16, kFp32 };
+enum class DeviceChoice { kAuto, kCpu, kCuda };
 enum class LayoutChoice { kReports, kAlpaca, kConversations };
 enum class GroupChoice { kPatient, kNone };
 enum class DuplicatesChoice { kError, kDrop };
@@ -31,6 +32,7 @@ enum class ExistingChoice { kError, kResume, kOverwrite };
 
 inline constexpr std::array<std::string_view, 3> kPositionNames = {"auto", "rope", "alibi"};
 inline constexpr std::array<std::string_view, 3> kDtypeNames = {"auto", "bf16", "fp32"};
+inline constexpr std::array<std::string_view, 3> kDeviceNames = {"auto", "cpu", "cuda"};
 inline constexpr std::array<std::string_view, 3> kLayoutNames = {"reports", "alpaca",
                                                                  "conversations"};
 inline constexpr std::array<std::string_view, 2> kGroupNames = {"patient", "none"};
@@ -59,6 +61,7 @@ struct ModelRecipe {
   PositionChoice position = PositionChoice::kAuto;
   int64_t max_length = 4096;
   DtypeChoice dtype = DtypeChoice::kAuto;
+  DeviceChoice device = DeviceChoice::kAuto;
   bool check_finite = false;
 
   void describe(FieldVisitor& visit) {
@@ -77,6 +80,8 @@ struct ModelRecipe {
     visit("max_length", max_length, "longest sequence in tokens", 16, 1000000);
     visit("dtype", dtype, "of weights and products; auto = bf16 where the processor multiplies it",
           kDtypeNames);
+    visit("device", device, "where the model computes; auto = a CUDA device if there is one",
+          kDeviceNames);
     visit("check_finite", check_finite, "refuse a base with NaN or infinity in its weights");
   }
 };

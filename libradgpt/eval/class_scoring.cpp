@@ -51,7 +51,8 @@ std::vector<std::vector<double>> score_classes(const Baichuan& model, const Head
     } while (end < prompts.size() &&
              tokens + prompts[end].size() <= static_cast<size_t>(pack_tokens));
     const at::Tensor probabilities =
-        probabilities_of(model, head, std::span(prompts).subspan(first, end - first), classes);
+        probabilities_of(model, head, std::span(prompts).subspan(first, end - first), classes)
+            .cpu();
     const float* next = probabilities.const_data_ptr<float>();
     for (size_t i = first; i < end; ++i) {
       std::vector<double>& row = scores.emplace_back();

@@ -136,7 +136,7 @@ void Generator::step() {
 
 // Row i of hidden gives the next id of sequences[i]; those that go on become active.
 void Generator::extend(std::vector<Active> sequences, const at::Tensor& hidden) {
-  const at::Tensor logits = head_logits(hidden, model_.head()).contiguous();
+  const at::Tensor logits = head_logits(hidden, model_.head()).cpu().contiguous();
   for (size_t i = 0; i < sequences.size(); ++i) {
     Active& sequence = sequences[i];
     const auto written =

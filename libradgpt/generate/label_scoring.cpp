@@ -54,7 +54,9 @@ void append(ScoringPack& scoring, const LabelQuery& query, int32_t end_of_text) 
 std::vector<double> sums_per_label(const Baichuan& model, const ScoringPack& scoring) {
   const at::Tensor hidden = model.forward(scoring.pack, {}, scoring.rows);
   const at::Tensor log_probabilities =
-      head_log_probabilities(hidden, model.head(), at::tensor(scoring.targets, at::kLong))
+      head_log_probabilities(hidden, model.head(),
+                             at::tensor(scoring.targets, at::kLong).to(hidden.device()))
+          .cpu()
           .contiguous();
   const float* values = log_probabilities.const_data_ptr<float>();
   std::vector<double> sums(scoring.labels, 0.0);

@@ -70,11 +70,12 @@ HeadOutput ClassifierHead::forward(const at::Tensor& hidden, const Pack& pack,
     weights.push_back(static_cast<float>(context_.class_weights[one]));
   }
   if (places.empty()) return no_terms(hidden);
+  const auto on_device = [&](const at::Tensor& values) { return values.to(hidden.device()); };
   const at::Tensor chosen = at::log_softmax(logits(hidden, pack), 1)
-                                .index_select(0, at::tensor(places, at::kLong))
-                                .gather(1, at::tensor(classes, at::kLong).unsqueeze(1))
+                                .index_select(0, on_device(at::tensor(places, at::kLong)))
+                                .gather(1, on_device(at::tensor(classes, at::kLong)).unsqueeze(1))
                                 .squeeze(1);
-  const at::Tensor sum = -(chosen * at::tensor(weights, at::kFloat)).sum();
+  const at::Tensor sum = -(chosen * on_device(at::tensor(weights, at::kFloat))).sum();
   return {.loss = sum / divisor,
           .loss_sum = sum.item<double>(),
           .terms = static_cast<int64_t>(places.size())};

@@ -44,7 +44,7 @@ at::Tensor Head::read_rows(const at::Tensor& hidden, const Pack& pack) const {
   if (hidden.size(0) == count) return hidden;
   require(hidden.size(0) == pack.size(), "heads: hidden states must be those of ", count,
           " rows or of all ", pack.size(), " tokens of the pack, got ", hidden.size(0));
-  return hidden.index_select(0, at::tensor(wanted, at::kLong));
+  return hidden.index_select(0, at::tensor(wanted, at::kLong).to(hidden.device()));
 }
 
 HeadOutput no_terms(const at::Tensor& hidden) {

@@ -83,7 +83,7 @@ LoraPair Adapter::make_pair(const Place& place, uint64_t seed) {
   const int64_t rows = weight.out_features() / facts.parts;
   const auto module =
       static_cast<uint32_t>(place.layer * kLoraTargets.size() + static_cast<size_t>(place.target));
-  LoraPair pair{.a = at::empty({options_.rank, weight.in_features}, model_.type()),
+  LoraPair pair{.a = at::empty({options_.rank, weight.in_features}, model_.options()),
                 .a_master = store_.master(place.a),
                 .b_master = store_.master(place.b),
                 .scale = scale_of(options_),

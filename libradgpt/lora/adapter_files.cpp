@@ -138,10 +138,11 @@ void Adapter::save(const std::string& folder, const std::string& base) const {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) fail(ErrorKind::kEnvironment, folder, ": cannot make the folder: ", error.message());
+  std::vector<at::Tensor> masters;
   std::vector<TensorBytes> tensors;
   for (const auto& [name, index] : parameters_by_name(store_)) {
-    tensors.push_back({{name, DataType::kF32, store_.spec(index).shape},
-                       bytes_of(store_.master(index).detach())});
+    masters.push_back(store_.master(index).detach().cpu());
+    tensors.push_back({{name, DataType::kF32, store_.spec(index).shape}, bytes_of(masters.back())});
   }
   write_safetensors(folder + kWeightsFile, tensors, {{"format", "pt"}});
   nlohmann::json config = {

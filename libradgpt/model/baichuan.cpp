@@ -6,33 +6,30 @@
 #include <algorithm>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/ops/device_kernels.h"
 
 namespace radgpt {
 
 namespace {
 
-BorderedWeight frozen_linear(int64_t out, int64_t in, at::ScalarType type) {
-  return {.storage = at::empty({out, in}, type), .in_features = in, .pairs = {}, .master = {}};
+BorderedWeight frozen_linear(int64_t out, int64_t in, const at::TensorOptions& options) {
+  return {.storage = at::empty({out, in}, options), .in_features = in, .pairs = {}, .master = {}};
 }
 
-NormWeight frozen_norm(const ModelConfig& config, at::ScalarType type) {
-  return {.weight = at::empty({config.hidden_size}, type),
+NormWeight frozen_norm(const ModelConfig& config, const at::TensorOptions& options) {
+  return {.weight = at::empty({config.hidden_size}, options),
           .master = {},
           .epsilon = config.rms_norm_eps};
 }
 
-BaichuanLayer make_layer(const ModelConfig& config, at::ScalarType type) {
+BaichuanLayer make_layer(const ModelConfig& config, const at::TensorOptions& options) {
   const int64_t hidden = config.hidden_size, intermediate = config.intermediate_size;
-  return {.attention_norm = frozen_norm(config, type),
-          .packed_qkv = frozen_linear(3 * hidden, hidden, type),
-          .attention_output = frozen_linear(hidden, hidden, type),
-          .mlp_norm = frozen_norm(config, type),
-          .gate_up = frozen_linear(2 * intermediate, hidden, type),
-          .down = frozen_linear(hidden, intermediate, type)};
-}
-
-at::Tensor index_tensor(const std::vector<int64_t>& values) {
-  return at::tensor(values, at::kLong);
+  return {.attention_norm = frozen_norm(config, options),
+          .packed_qkv = frozen_linear(3 * hidden, hidden, options),
+          .attention_output = frozen_linear(hidden, hidden, options),
+          .mlp_norm = frozen_norm(config, options),
+          .gate_up = frozen_linear(2 * intermediate, hidden, options),
+          .down = frozen_linear(hidden, intermediate, options)};
 }
 
 void check_tokens(const std::vector<int64_t>& tokens, int64_t vocabulary) {
@@ -51,7 +48,10 @@ at::Tensor rest_of_layer(at::Tensor x, const at::Tensor& attention, const Baichu
 
 }  // namespace
 
-at::ScalarType native_type() {
+at::Device native_device() { return cuda_available() ? at::kCUDA : at::kCPU; }
+
+at::ScalarType native_type(at::Device device) {
+  if (device.is_cuda()) return at::kBFloat16;
   const auto capabilities = at::cpu::get_cpu_capabilities();
   const auto has = [&](const char* name) {
     const auto found = capabilities.find(name);
@@ -74,25 +74,31 @@ BorderedWeight& BaichuanLayer::linear(LinearKind kind) {
   fail(ErrorKind::kUsage, "model: unknown kind of linear ", static_cast<int>(kind));
 }
 
-Baichuan::Baichuan(const ModelConfig& config, at::ScalarType type) : config_(config), type_(type) {
+Baichuan::Baichuan(const ModelConfig& config, const at::TensorOptions& options)
+    : config_(config), options_(options) {
   check_model_config(config, "model");
-  embedding_ = at::empty({config.vocab_size, config.hidden_size}, type);
+  embedding_ = at::empty({config.vocab_size, config.hidden_size}, options);
   layers_.reserve(config.num_hidden_layers);
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    layers_.push_back(make_layer(config, type));
+    layers_.push_back(make_layer(config, options));
   }
-  final_norm_ = frozen_norm(config, type);
-  head_.normalised = at::empty({config.vocab_size, config.hidden_size}, type);
-  head_norms_ = at::ones({config.vocab_size}, at::kFloat);
+  final_norm_ = frozen_norm(config, options);
+  head_.normalised = at::empty({config.vocab_size, config.hidden_size}, options);
+  head_norms_ = at::ones({config.vocab_size}, options.dtype(at::kFloat));
   encoding_ = config.position == PositionKind::kRope
                   ? PositionEncoding::rope(config.head_dim(), config.model_max_length)
                   : PositionEncoding::alibi(config.num_attention_heads);
+  encoding_ = encoding_.to(device());
+}
+
+at::Tensor Baichuan::index_tensor(const std::vector<int64_t>& values) const {
+  return at::tensor(values, at::kLong).to(device());
 }
 
 at::Tensor Baichuan::embed(const std::vector<int64_t>& tokens) const {
   check_tokens(tokens, config_.vocab_size);
   const at::Tensor ids = index_tensor(tokens);
-  if (embedding_master_.defined()) return at::embedding(embedding_master_, ids).to(type_);
+  if (embedding_master_.defined()) return at::embedding(embedding_master_, ids).to(type());
   return embedding_.index_select(0, ids);
 }
 
@@ -158,7 +164,7 @@ at::Tensor Baichuan::decode(const std::vector<int64_t>& tokens,
 std::vector<LayerCache> Baichuan::make_cache(int64_t sequences, int64_t capacity) const {
   std::vector<LayerCache> cache(layers_.size());
   for (LayerCache& layer : cache) {
-    layer.keys = at::empty({sequences, capacity, config_.hidden_size}, type_);
+    layer.keys = at::empty({sequences, capacity, config_.hidden_size}, options_);
     layer.values = at::empty_like(layer.keys);
   }
   return cache;
@@ -181,7 +187,7 @@ std::vector<at::Tensor> Baichuan::tensors() const {
 void Baichuan::normalise_head(int64_t first_row, const at::Tensor& rows) {
   // Rows that are normalised already stay as they are to the bit, so that a saved model loads as
   // itself. 1e-6 is some roundings of an fp32 norm.
-  const at::Tensor exact = rows.to(type_ == at::kDouble ? at::kDouble : at::kFloat);
+  const at::Tensor exact = rows.to(device(), type() == at::kDouble ? at::kDouble : at::kFloat);
   at::Tensor norms = exact.norm(2, {1}).clamp_min(1e-12);
   norms = at::where((norms - 1.0).abs() <= 1e-6, 1.0, norms).to(norms.scalar_type());
   head_.normalised.narrow(0, first_row, rows.size(0)).copy_(exact / norms.unsqueeze(1));

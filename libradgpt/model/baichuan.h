@@ -38,8 +38,12 @@ struct BaichuanLayer {
   BorderedWeight& linear(LinearKind kind);
 };
 
-/// bfloat16 where the processor multiplies it natively (AVX512-BF16 or AMX), else float.
-at::ScalarType native_type();
+/// The type that is fastest on a device: bfloat16 where it is multiplied natively (a GPU,
+/// AVX512-BF16 or AMX), else float.
+at::ScalarType native_type(at::Device device);
+
+/// A CUDA device if there is one that ops can compute on (device_kernels.h), else the CPU.
+at::Device native_device();
 
 /// A Baichuan2 model (technical report arXiv 2309.10305) of the RoPE (7B) or ALiBi (13B) kind at
 /// any size, as the official code computes it:
@@ -58,8 +62,9 @@ at::ScalarType native_type();
 /// while weights change, but several may run at once.
 class Baichuan {
  public:
-  /// Allocates the weights, without values, in `type` (kFloat, kBFloat16; kDouble for tests).
-  Baichuan(const ModelConfig& config, at::ScalarType type);
+  /// Allocates the weights, without values. `options` are type (kFloat, kBFloat16; kDouble for
+  /// tests) and device; a GPU computes in bfloat16 only.
+  Baichuan(const ModelConfig& config, const at::TensorOptions& options);
   Baichuan(const Baichuan&) = delete;
   Baichuan& operator=(const Baichuan&) = delete;
 
@@ -67,7 +72,8 @@ class Baichuan {
   /// Hugging Face layout, one tensor at a time. Floating types are converted; `rotary_emb.inv_freq`
   /// tensors are skipped. Throws Error(kInput) naming file and tensor for a missing or unexpected
   /// tensor and for a wrong shape or type.
-  static std::unique_ptr<Baichuan> load(const std::string& folder, at::ScalarType type);
+  static std::unique_ptr<Baichuan> load(const std::string& folder,
+                                        const at::TensorOptions& options);
 
   /// Fresh weights: normal(0, initializer_range), norms 1. A function of seed and shapes alone.
   void initialise(uint64_t seed);
@@ -103,7 +109,10 @@ class Baichuan {
   std::vector<LayerCache> make_cache(int64_t sequences, int64_t capacity) const;
 
   const ModelConfig& config() const { return config_; }
-  at::ScalarType type() const { return type_; }
+  at::ScalarType type() const { return c10::typeMetaToScalarType(options_.dtype()); }
+  at::Device device() const { return options_.device(); }
+  /// Type and device of the weights.
+  const at::TensorOptions& options() const { return options_; }
   const HeadWeight& head() const { return head_; }
   int layers() const { return static_cast<int>(layers_.size()); }
   BorderedWeight& linear(int layer, LinearKind kind) { return layers_.at(layer).linear(kind); }
@@ -130,6 +139,7 @@ class Baichuan {
   // In the order of named_tensors; views where a weight has a border.
   std::vector<at::Tensor> tensors() const;
   std::vector<Trained> trained();
+  at::Tensor index_tensor(const std::vector<int64_t>& values) const;
   at::Tensor embed(const std::vector<int64_t>& tokens) const;
   at::Tensor forward_rows(const Pack& pack, const DropoutKey& key, const at::Tensor& rows) const;
   template <typename Attention>
@@ -138,7 +148,7 @@ class Baichuan {
   void normalise_head(int64_t first_row, const at::Tensor& rows);
 
   ModelConfig config_;
-  at::ScalarType type_;
+  at::TensorOptions options_;
   at::Tensor embedding_;
   at::Tensor embedding_master_;
   std::vector<BaichuanLayer> layers_;

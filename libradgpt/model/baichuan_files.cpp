@@ -53,7 +53,8 @@ void read_rows(const WeightFolder& folder, const std::string& name,
 }
 
 void read_tensor(const WeightFolder& folder, const std::string& name, const at::Tensor& into) {
-  if (into.is_contiguous() && into.scalar_type() == scalar_type(folder.find(name)->dtype)) {
+  if (into.is_cpu() && into.is_contiguous() &&
+      into.scalar_type() == scalar_type(folder.find(name)->dtype)) {
     folder.read(name, bytes_of(into));
     return;
   }
@@ -93,7 +94,7 @@ void write_shard(const std::string& path, std::span<const StoredTensor> tensors)
   for (const StoredTensor& stored : tensors) specs.push_back(stored.spec);
   SafetensorsWriter writer(path, specs, {{"format", "pt"}});
   for (const StoredTensor& stored : tensors) {
-    writer.write(bytes_of(stored.tensor.to(scalar_type(stored.spec.dtype)).contiguous()));
+    writer.write(bytes_of(stored.tensor.to(at::kCPU, scalar_type(stored.spec.dtype)).contiguous()));
   }
   writer.finish();
 }
@@ -106,13 +107,14 @@ void make_folder(const std::string& folder) {
 
 }  // namespace
 
-std::unique_ptr<Baichuan> Baichuan::load(const std::string& folder, at::ScalarType type) {
+std::unique_ptr<Baichuan> Baichuan::load(const std::string& folder,
+                                         const at::TensorOptions& options) {
   const at::NoGradGuard no_grad;
   const ModelConfig config = read_model_config(folder + "/config.json");
   const WeightFolder weights(folder);
   const std::vector<NamedShape> names = named_tensors(config);
   weights.expect(names);
-  auto model = std::make_unique<Baichuan>(config, type);
+  auto model = std::make_unique<Baichuan>(config, options);
   const std::vector<at::Tensor> tensors = model->tensors();
   for (size_t i = 0; i + 1 < names.size(); ++i) read_tensor(weights, names[i].name, tensors[i]);
   read_rows(weights, names.back().name,
@@ -126,7 +128,7 @@ void Baichuan::save(const std::string& folder, int64_t max_shard_bytes) const {
   const std::vector<NamedShape> names = named_tensors(config_);
   const std::vector<at::Tensor> all = tensors();
   ModelConfig config = config_;
-  config.dtype = stored_type(type_);
+  config.dtype = stored_type(type());
   std::vector<StoredTensor> stored;
   std::vector<int64_t> bytes;
   CheckpointIndex index;
@@ -150,9 +152,9 @@ std::string Baichuan::digest() const {
   const at::NoGradGuard no_grad;
   Sha256 hash;
   hash.update(concat(config_.position == PositionKind::kRope ? "rope " : "alibi ",
-                     config_.num_attention_heads, " ", c10::toString(type_), "\n"));
+                     config_.num_attention_heads, " ", c10::toString(type()), "\n"));
   for (const at::Tensor& tensor : tensors()) {
-    const at::Tensor whole = tensor.contiguous();
+    const at::Tensor whole = tensor.cpu().contiguous();
     hash.update({static_cast<const char*>(whole.data_ptr()), whole.nbytes()});
   }
   return to_hex(hash.finish());

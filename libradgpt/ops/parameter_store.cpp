@@ -23,9 +23,9 @@ size_t ParameterStore::add(ParameterSpec spec) {
   return specs_.size() - 1;
 }
 
-void ParameterStore::allocate() {
+void ParameterStore::allocate(at::Device device) {
   require(!flat_.defined(), "parameter store: allocate called twice");
-  const auto options = at::TensorOptions().dtype(at::kFloat);
+  const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
   flat_ = at::zeros({numel_}, options);
   flat_gradient_ = at::zeros({numel_}, options);
   int64_t begin = 0;

@@ -34,8 +34,8 @@ class ParameterStore {
 
   /// Adds a parameter and returns its index. Only before `allocate`.
   size_t add(ParameterSpec spec);
-  /// Makes the buffers, zeroed. Call once, after the last `add`.
-  void allocate();
+  /// Makes the buffers, zeroed, on the device of the model. Call once, after the last `add`.
+  void allocate(at::Device device = at::kCPU);
 
   size_t size() const { return specs_.size(); }
   const ParameterSpec& spec(size_t index) const { return specs_.at(index); }

@@ -41,4 +41,11 @@ PositionEncoding PositionEncoding::alibi(int64_t heads) {
   return {{}, {}, at::tensor(slopes)};
 }
 
+PositionEncoding PositionEncoding::to(at::Device device) const {
+  const auto moved = [&](const at::Tensor& table) {
+    return table.defined() ? table.to(device) : table;
+  };
+  return {moved(cosines), moved(sines), moved(slopes)};
+}
+
 }  // namespace radgpt

@@ -22,6 +22,8 @@ struct PositionEncoding {
   /// ALiBi with Baichuan2-13B's slopes: for h below the largest power of two n <= heads
   /// 2^(-8 (h + 1) / n), for the others every second slope of 2n heads.
   static PositionEncoding alibi(int64_t heads);
+  /// The same tables on another device.
+  PositionEncoding to(at::Device device) const;
 };
 
 /// Softmax attention within segments and their prefixes (see Segment):

@@ -9,6 +9,7 @@
 #include "libradgpt/base/error.h"
 #include "libradgpt/data/tokenizer_training.h"
 #include "libradgpt/formats/checkpoint_index.h"
+#include "libradgpt/ops/device_kernels.h"
 
 namespace radgpt {
 
@@ -37,6 +38,33 @@ void require_same_tokenizer(const Recipe& recipe, const Tokenizer& tokenizer) {
           ": model.tokenizer: must be the tokenizer of the base, got another than ", path);
 }
 
+at::Device model_device(const Recipe& recipe) {
+  switch (recipe.model.device) {
+    case DeviceChoice::kCpu:
+      return at::kCPU;
+    case DeviceChoice::kCuda:
+      require_cuda(recipe.file + ": model.device");
+      return at::kCUDA;
+    case DeviceChoice::kAuto:
+      break;
+  }
+  return native_device();
+}
+
+at::ScalarType model_type(const Recipe& recipe, at::Device device) {
+  switch (recipe.model.dtype) {
+    case DtypeChoice::kBf16:
+      return at::kBFloat16;
+    case DtypeChoice::kFp32:
+      require(!device.is_cuda(), recipe.file,
+              ": model.dtype: must be bf16 or auto on a GPU, got fp32");
+      return at::kFloat;
+    case DtypeChoice::kAuto:
+      break;
+  }
+  return native_type(device);
+}
+
 }  // namespace
 
 Tokenizer make_tokenizer(const Recipe& recipe, const Corpus& corpus) {
@@ -46,27 +74,20 @@ Tokenizer make_tokenizer(const Recipe& recipe, const Corpus& corpus) {
                          static_cast<int32_t>(recipe.model.tokenizer_pieces));
 }
 
-at::ScalarType model_type(const Recipe& recipe) {
-  switch (recipe.model.dtype) {
-    case DtypeChoice::kBf16:
-      return at::kBFloat16;
-    case DtypeChoice::kFp32:
-      return at::kFloat;
-    case DtypeChoice::kAuto:
-      break;
-  }
-  return native_type();
+at::TensorOptions model_options(const Recipe& recipe) {
+  const at::Device device = model_device(recipe);
+  return at::TensorOptions(device).dtype(model_type(recipe, device));
 }
 
 std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer) {
   std::unique_ptr<Baichuan> model;
   if (recipe.model.path.empty()) {
-    model = std::make_unique<Baichuan>(fresh_config(recipe, tokenizer), model_type(recipe));
+    model = std::make_unique<Baichuan>(fresh_config(recipe, tokenizer), model_options(recipe));
     model->initialise(static_cast<uint64_t>(recipe.train.seed));
   } else {
     require_same_tokenizer(recipe, tokenizer);
     if (recipe.model.check_finite) WeightFolder(recipe.model.path).require_finite();
-    model = Baichuan::load(recipe.model.path, model_type(recipe));
+    model = Baichuan::load(recipe.model.path, model_options(recipe));
   }
   require(model->config().vocab_size == tokenizer.size(), recipe.file,
           ": model: base and tokenizer must have one vocabulary, got ", model->config().vocab_size,
@@ -102,7 +123,7 @@ AdaptedModel::AdaptedModel(Baichuan& base, const Recipe& recipe, const std::stri
       head_(make_head(recipe.train.head, head_context(recipe, base))),
       classifies_(find_head_task(recipe).has_value()) {
   head_->add_parameters(store_);
-  store_.allocate();
+  store_.allocate(base.device());
   adapter_->attach(0);
   head_->bind_parameters(store_);
   adapter_->load(folder);

@@ -35,8 +35,10 @@ struct RunFolder {
 /// training texts of `corpus`.
 Tokenizer make_tokenizer(const Recipe& recipe, const Corpus& corpus);
 
-/// The type of weights and products: what the recipe says, or the processor's native one.
-at::ScalarType model_type(const Recipe& recipe);
+/// Device and type of weights and products: what the recipe says, or a GPU if there is one and the
+/// device's native type. Throws Error(kEnvironment) for a GPU that is not there, Error(kInput) for
+/// fp32 on a GPU.
+at::TensorOptions model_options(const Recipe& recipe);
 
 /// The base: loaded from model.path, or freshly initialised. Throws Error(kInput) if its vocabulary
 /// is not the tokenizer's, if its folder holds another tokenizer than the recipe names, if it

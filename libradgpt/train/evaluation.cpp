@@ -149,7 +149,7 @@ void Evaluation::ask(const AskedModel& asked) {
 
 void Evaluation::ask_models() {
   if (recipe_.train.parameters == ParametersChoice::kFull) {
-    const auto model = Baichuan::load(folder_.model(), model_type(recipe_));
+    const auto model = Baichuan::load(folder_.model(), model_options(recipe_));
     ask({"model", *model});
     return;
   }

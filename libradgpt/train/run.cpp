@@ -190,7 +190,7 @@ void Run::bind_parameters() {
           ": train.head: must have no parameters of "
           "its own where train.parameters is full, whose model folder has no place for them, got ",
           recipe_.train.head);
-  store_.allocate();
+  store_.allocate(model_->device());
   if (full) {
     model_->bind_parameters(store_);
   } else {

@@ -158,10 +158,10 @@ void Trainer::save() {
                          {"bad_steps", state_.bad_steps},
                          {"evaluations_since_best", state_.evaluations_since_best}};
   checkpoint.best_loss = state_.best_loss;
-  checkpoint.tensors = {{"parameters", parts_.store.flat()},
-                        {"first_moment", optimizer_.first_moment()},
-                        {"second_moment", optimizer_.second_moment()}};
-  if (best_.defined()) checkpoint.tensors["best"] = best_;
+  checkpoint.tensors = {{"parameters", parts_.store.flat().cpu()},
+                        {"first_moment", optimizer_.first_moment().cpu()},
+                        {"second_moment", optimizer_.second_moment().cpu()}};
+  if (best_.defined()) checkpoint.tensors["best"] = best_.cpu();
   checkpoints_.save(checkpoint);
   saved_step_ = state_.step;
 }

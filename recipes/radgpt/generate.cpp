@@ -180,7 +180,9 @@ void generate_answer(const GenerateArguments& arguments) {
           config.vocab_size, " pieces as config.json says, got ", tokenizer.size());
   const std::vector<int32_t> prompt =
       make_prompt(read_report(arguments.input, task), task, tokenizer, config);
-  const auto model = Baichuan::load(arguments.model, native_type());
+  const at::Device device = native_device();
+  const auto model =
+      Baichuan::load(arguments.model, at::TensorOptions(device).dtype(native_type(device)));
   std::optional<AdaptedModel> adapted;
   if (!arguments.adapter.empty()) adapted.emplace(*model, recipe, arguments.adapter);
   const AskedModel asked{"", *model, adapted ? adapted->classifier() : nullptr};

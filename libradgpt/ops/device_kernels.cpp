@@ -1,0 +1,53 @@
+#include "libradgpt/ops/device_kernels.h"
+
+#include <ATen/Context.h>
+
+#include <optional>
+
+#include "libradgpt/base/error.h"
+
+namespace radgpt {
+
+namespace {
+
+struct Installed {
+  DeviceKernels kernels;
+  DeviceMemory memory;
+};
+
+std::optional<Installed>& installed() {
+  static std::optional<Installed> kernels;
+  return kernels;
+}
+
+}  // namespace
+
+void install_device_kernels(const DeviceKernels& kernels, DeviceMemory memory) {
+  installed() = Installed{kernels, memory};
+}
+
+const DeviceKernels* device_kernels(const at::Tensor& tensor) {
+  const std::optional<Installed>& found = installed();
+  const bool bfloat16 = tensor.scalar_type() == at::kBFloat16;
+  if (tensor.is_cuda()) {
+    if (!found) {
+      fail(ErrorKind::kEnvironment,
+           "ops: this build has no kernels for GPUs; build it with nvcc and LibTorch with CUDA");
+    }
+    require(bfloat16, "ops: a GPU computes in bfloat16, got ", tensor.scalar_type());
+    return &found->kernels;
+  }
+  return found && found->memory == DeviceMemory::kHost && bfloat16 ? &found->kernels : nullptr;
+}
+
+bool cuda_available() {
+  return installed() && installed()->memory == DeviceMemory::kCuda && at::globalContext().hasCUDA();
+}
+
+void require_cuda(const std::string& who) {
+  if (cuda_available()) return;
+  fail(ErrorKind::kEnvironment, who, ": must be a device that is here, got cuda, and ",
+       installed() ? "there is no CUDA device" : "this build has no kernels for GPUs");
+}
+
+}  // namespace radgpt
