@@ -1,5 +1,5 @@
 # What is installed beside libraries and executable: the package that find_package(radgpt) reads
-# (targets radgpt::radgpt and radgpt::core), headers, licences, and what the library finds beside
+# (targets radgpt::radgpt, radgpt::core and, from kernels/, radgpt::kernels), headers, licences, and what the library finds beside
 # itself at run time (libradgpt/base/shipped_files.h).
 
 set(package_folder "${CMAKE_INSTALL_LIBDIR}/cmake/radgpt")

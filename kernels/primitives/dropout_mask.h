@@ -34,5 +34,6 @@ inline constexpr int64_t kMaskStep = 64;
 /// steps: `factors` has room for `columns` rounded up to kMaskStep.
 void mask_row(const DropoutMask& mask, int64_t row, int64_t columns, float* factors);
 void mask_row(const DropoutMask& mask, int64_t row, int64_t columns, double* factors);
+void mask_row(const DropoutMask& mask, int64_t row, int64_t columns, double* factors);
 
 }  // namespace radgpt::kernels

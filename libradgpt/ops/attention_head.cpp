@@ -2,10 +2,12 @@
 
 #include <cmath>
 
-#include "libradgpt/ops/row_loops.h"
-#include "libradgpt/ops/tile_product.h"
+#include "kernels/primitives/row_loops.h"
+#include "kernels/primitives/tile_product.h"
 
 namespace radgpt {
+
+using namespace kernels;
 
 namespace {
 
@@ -188,6 +190,6 @@ void AttentionHead<T>::backward(const AttentionGroup& group, int64_t head, const
 
 template class AttentionHead<float>;
 template class AttentionHead<double>;
-template class AttentionHead<c10::BFloat16>;
+template class AttentionHead<kernels::BFloat16>;
 
 }  // namespace radgpt

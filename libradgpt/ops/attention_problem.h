@@ -4,6 +4,7 @@
 
 #include "libradgpt/ops/attention_rows.h"
 #include "libradgpt/ops/segment_attention.h"
+#include "libradgpt/ops/visit_type.h"
 
 namespace radgpt {
 
@@ -22,7 +23,7 @@ struct AttentionProblem {
   /// The tensors, which must be contiguous and checked, outlive the result.
   AttentionProblem(const at::Tensor& qkv_tensor, const at::Tensor& position_tensor,
                    int64_t head_count, const PositionEncoding& encoding)
-      : qkv(qkv_tensor.const_data_ptr<T>()),
+      : qkv(values_of<T>(qkv_tensor)),
         positions(position_tensor.const_data_ptr<int64_t>()),
         tokens(qkv_tensor.size(0)),
         heads(head_count),

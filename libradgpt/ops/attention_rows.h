@@ -2,9 +2,11 @@
 
 #include <cstdint>
 
-#include "libradgpt/ops/lanes.h"
+#include "kernels/primitives/bfloat16.h"
 
 namespace radgpt {
+
+using kernels::Compute;
 
 // Loops over one row of attention scores or one head of one token, for T float, double, bfloat16
 // and C float, double.

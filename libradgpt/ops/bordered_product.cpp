@@ -2,6 +2,8 @@
 
 #include <ATen/ops/mm.h>
 
+#include "kernels/primitives/adapter_inputs.h"
+#include "libradgpt/base/error.h"
 #include "libradgpt/ops/bordered_rows.h"
 
 namespace radgpt {
@@ -16,7 +18,7 @@ int64_t used_border(const BorderedWeight& weight) {
   if (weight.pairs.empty()) return 0;
   int64_t used = 0;
   for (const LoraPair& pair : weight.pairs) used = std::max(used, pair.column + pair.rank());
-  return std::min(round_up(used, kBorderStep), weight.border());
+  return std::min((used + kBorderStep - 1) / kBorderStep * kBorderStep, weight.border());
 }
 
 void check_bordered_product(const BorderedProduct& product) {
@@ -26,6 +28,8 @@ void check_bordered_product(const BorderedProduct& product) {
           "lora_linear: weight takes ", weight.in_features, " columns of ",
           weight.storage.scalar_type(), ", got ", product.input.columns(), " of ",
           product.input.source.scalar_type());
+  require(weight.pairs.size() <= kernels::kMostAdapters, "lora_linear: a weight has at most ",
+          kernels::kMostAdapters, " pairs, got ", weight.pairs.size());
   for (const LoraPair& pair : weight.pairs) {
     require(pair.a.dim() == 2 && pair.a.size(1) == weight.in_features && pair.column >= 0 &&
                 pair.column + pair.rank() <= weight.border() && pair.row_begin >= 0 &&
@@ -73,9 +77,7 @@ ProductGradients bordered_backward(const BorderedProduct& product, const at::Ten
     const at::Tensor d = at::mm(gradient, weight.storage.narrow(1, first, last - first));
     result = backward_rows(product, d, {needs.source, needs.norm, adapters, false});
   }
-  for (const LoraPair& pair : weight.pairs) {
-    if (adapters) result.b.push_back(b_gradient(gradient, product.border, pair));
-  }
+  if (adapters) result.b = b_gradients(product, gradient);
   if (needs.weight) {
     BorderedProduct bare = product;
     bare.weight.pairs.clear();

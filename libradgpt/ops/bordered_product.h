@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "libradgpt/ops/linear_input.h"
+#include "libradgpt/ops/input_source.h"
 #include "libradgpt/ops/lora_pair.h"
 
 namespace radgpt {
@@ -38,7 +38,8 @@ struct ProductGradients {
 /// Border columns that take part in the product: those of the pairs, rounded up to 16.
 int64_t used_border(const BorderedWeight& weight);
 
-/// Throws Error unless shapes and types of weight, pairs and input fit together.
+/// Throws Error unless shapes and types of weight, pairs and input fit together, with no more
+/// pairs than the kernels take.
 void check_bordered_product(const BorderedProduct& product);
 
 /// y = [X | S] [W | scale B]^T; sets product.border.

@@ -2,10 +2,12 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
+#include "kernels/primitives/row_loops.h"
 #include "libradgpt/ops/attention_problem.h"
-#include "libradgpt/ops/row_loops.h"
 
 namespace radgpt {
+
+using namespace kernels;
 
 namespace {
 
@@ -18,8 +20,8 @@ struct CacheView {
   int64_t hidden;
 
   explicit CacheView(const LayerCache& cache)
-      : keys(cache.keys.mutable_data_ptr<T>()),
-        values(cache.values.mutable_data_ptr<T>()),
+      : keys(mutable_values_of<T>(cache.keys)),
+        values(mutable_values_of<T>(cache.values)),
         capacity(cache.keys.size(1)),
         hidden(cache.keys.size(2)) {}
 
@@ -136,7 +138,7 @@ at::Tensor cached_attention(const at::Tensor& qkv, const at::Tensor& positions,
     for (int64_t i = 0; i < count; ++i) {
       store_token(problem, i, view, view.at(sequences[i], lengths[i]));
     }
-    T* result = out.mutable_data_ptr<T>();
+    T* result = mutable_values_of<T>(out);
     at::parallel_for(0, count * heads, 1, [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
         const int64_t i = task / heads, head = task % heads;

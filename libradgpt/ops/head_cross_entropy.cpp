@@ -13,11 +13,15 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/primitives/lanes.h"
+#include "kernels/primitives/row_loops.h"
+#include "libradgpt/base/error.h"
 #include "libradgpt/ops/composite_node.h"
-#include "libradgpt/ops/lanes.h"
-#include "libradgpt/ops/row_loops.h"
+#include "libradgpt/ops/visit_type.h"
 
 namespace radgpt {
+
+using namespace kernels;
 
 namespace {
 
@@ -61,7 +65,7 @@ template <typename T, typename Work>
 void for_each_row(const at::Tensor& logits, const Work& work) {
   using C = Compute<T>;
   const int64_t vocabulary = logits.size(1);
-  const T* values = logits.const_data_ptr<T>();
+  const T* values = values_of<T>(logits);
   at::parallel_for(0, logits.size(0), 1, [&](int64_t begin, int64_t end) {
     std::vector<C> exponentials(round_up(vocabulary, kLanes<C>));
     for (int64_t row = begin; row < end; ++row) {
@@ -83,7 +87,7 @@ at::Tensor replace_by_gradient(const at::Tensor& logits, const at::Tensor& targe
     using T = decltype(zero);
     using C = Compute<T>;
     const int64_t vocabulary = logits.size(1);
-    T* values = logits.mutable_data_ptr<T>();
+    T* values = mutable_values_of<T>(logits);
     for_each_row<T>(logits, [&](int64_t row, C log_sum, C sum, const C* exponentials) {
       T* gradient = values + row * vocabulary;
       const int64_t target = target_of_row[row];

@@ -63,6 +63,7 @@ class LoraLinearNode : public CompositeNode {
 at::Tensor apply_linear(const at::Tensor& source, InputSource input, const BorderedWeight& weight,
                         const DropoutKey& key) {
   BorderedProduct product{std::move(input), weight, key, {}};
+  for (LoraPair& pair : product.weight.pairs) pair.a = pair.a.contiguous();
   check_bordered_product(product);
   at::Tensor y;
   {

@@ -47,9 +47,8 @@ at::Tensor attention_forward(AttentionState& state) {
   visit_type(qkv.scalar_type(), "attention", [&](auto zero) {
     using T = decltype(zero);
     using C = Compute<T>;
-    state.log_sums = at::empty({state.heads, qkv.size(0)},
-                               qkv.options().dtype(c10::CppTypeToScalarType<C>::value));
-    T* rows = out.mutable_data_ptr<T>();
+    state.log_sums = at::empty({state.heads, qkv.size(0)}, qkv.options().dtype(kScalarType<C>));
+    T* rows = mutable_values_of<T>(out);
     C* log_sums = state.log_sums.mutable_data_ptr<C>();
     for_each_head<T>(state, AttentionHead<T>::Pass::kForward,
                      [&](AttentionHead<T>& worker, const AttentionGroup& group, int64_t head) {
@@ -64,9 +63,9 @@ at::Tensor attention_backward(const AttentionState& state, const at::Tensor& gra
   const at::Tensor d_out = gradient.contiguous();
   visit_type(d_qkv.scalar_type(), "attention", [&](auto zero) {
     using T = decltype(zero);
-    const T* rows = d_out.const_data_ptr<T>();
+    const T* rows = values_of<T>(d_out);
     const auto* log_sums = state.log_sums.const_data_ptr<Compute<T>>();
-    T* result = d_qkv.mutable_data_ptr<T>();
+    T* result = mutable_values_of<T>(d_qkv);
     for_each_head<T>(state, AttentionHead<T>::Pass::kBackward,
                      [&](AttentionHead<T>& worker, const AttentionGroup& group, int64_t head) {
                        worker.backward(group, head, rows, log_sums, result);

@@ -1,36 +1,13 @@
 #pragma once
 
-#include <ATen/OpMathType.h>
-#include <c10/core/ScalarType.h>
-#include <c10/util/BFloat16.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 
-#include "libradgpt/base/error.h"
+#include "kernels/primitives/bfloat16.h"
 
-namespace radgpt {
-
-/// The type in which values stored as T are added and multiplied: float for bfloat16 and float.
-template <typename T>
-using Compute = at::opmath_type<T>;
-
-/// Calls f(T{}) with the C++ type of `type`; `who` names the op in the error for other types.
-template <typename F>
-decltype(auto) visit_type(at::ScalarType type, const char* who, F&& f) {
-  switch (type) {
-    case at::kFloat:
-      return f(float{});
-    case at::kDouble:
-      return f(double{});
-    case at::kBFloat16:
-      return f(c10::BFloat16{});
-    default:
-      fail(ErrorKind::kInput, who, ": type must be float32, float64 or bfloat16, got ", type);
-  }
-}
+namespace radgpt::kernels {
 
 template <typename C>
 struct LaneTypes;
@@ -82,8 +59,7 @@ template <typename C>
 using Words = uint32_t __attribute__((vector_size(64)));
 using HalfWords = uint16_t __attribute__((vector_size(32)));
 
-[[gnu::always_inline]] inline void take(const c10::BFloat16* from, int64_t count,
-                                        Lanes<float>& to) {
+[[gnu::always_inline]] inline void take(const BFloat16* from, int64_t count, Lanes<float>& to) {
   HalfWords bits{};
   if (count >= kLanes<float>) {
     std::memcpy(&bits, from, sizeof(bits));
@@ -93,16 +69,16 @@ using HalfWords = uint16_t __attribute__((vector_size(32)));
   to = reinterpret_cast<Lanes<float>>(__builtin_convertvector(bits, Words) << 16);
 }
 
-/// Rounds to nearest, ties to even, as LibTorch does.
-[[gnu::always_inline]] inline void put(const Lanes<float>& from, int64_t count, c10::BFloat16* to) {
+/// Rounds as BFloat16(float) does.
+[[gnu::always_inline]] inline void put(const Lanes<float>& from, int64_t count, BFloat16* to) {
   const Words bits = reinterpret_cast<Words>(from);
   const Words rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
   const Words kept = (bits & 0x7FFFFFFF) > 0x7F800000 ? Words{} + 0x7FC0 : rounded;  // NaN stays
   const HalfWords halves = __builtin_convertvector(kept, HalfWords);
   if (count >= kLanes<float>) {
-    std::memcpy(to, &halves, sizeof(halves));
+    std::memcpy(static_cast<void*>(to), &halves, sizeof(halves));
   } else {
-    std::memcpy(to, &halves, count * sizeof(uint16_t));
+    std::memcpy(static_cast<void*>(to), &halves, count * sizeof(uint16_t));
   }
 }
 
@@ -156,4 +132,4 @@ template <typename C>
   for (int64_t i = 0; i < kLanes<double>; ++i) x[i] = std::exp(x[i]);
 }
 
-}  // namespace radgpt
+}  // namespace radgpt::kernels

@@ -2,9 +2,9 @@
 
 #include <cstdint>
 
-#include "libradgpt/ops/lanes.h"
+#include "kernels/primitives/lanes.h"
 
-namespace radgpt {
+namespace radgpt::kernels {
 
 // Element-wise loops over one row of n elements, for T float, double and bfloat16.
 
@@ -28,4 +28,4 @@ void add_product_row(const C* x, const C* factor, int64_t n, C* y);
 template <typename C>
 void add_row(const C* x, int64_t n, C* y);
 
-}  // namespace radgpt
+}  // namespace radgpt::kernels

@@ -1,8 +1,8 @@
-#include "libradgpt/ops/tile_product.h"
+#include "kernels/primitives/tile_product.h"
 
-#include "libradgpt/ops/lanes.h"
+#include "kernels/primitives/lanes.h"
 
-namespace radgpt {
+namespace radgpt::kernels {
 
 namespace {
 
@@ -97,4 +97,4 @@ void tile_product(const TileProduct<C>& product, TileResult result) {
 template void tile_product(const TileProduct<float>&, TileResult);
 template void tile_product(const TileProduct<double>&, TileResult);
 
-}  // namespace radgpt
+}  // namespace radgpt::kernels

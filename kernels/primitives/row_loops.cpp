@@ -1,6 +1,6 @@
-#include "libradgpt/ops/row_loops.h"
+#include "kernels/primitives/row_loops.h"
 
-namespace radgpt {
+namespace radgpt::kernels {
 
 template <typename T>
 [[gnu::target_clones("avx512f", "avx2", "default")]] void widen_row(const T* x, int64_t n,
@@ -62,16 +62,16 @@ template <typename C>
 
 template void widen_row(const float*, int64_t, float*);
 template void widen_row(const double*, int64_t, double*);
-template void widen_row(const c10::BFloat16*, int64_t, float*);
+template void widen_row(const BFloat16*, int64_t, float*);
 template void round_row(const float*, int64_t, float*, float);
 template void round_row(const double*, int64_t, double*, double);
-template void round_row(const float*, int64_t, c10::BFloat16*, float);
+template void round_row(const float*, int64_t, BFloat16*, float);
 template void multiply_row(const float*, const float*, int64_t, float*);
 template void multiply_row(const double*, const double*, int64_t, double*);
-template void multiply_row(const c10::BFloat16*, const float*, int64_t, float*);
+template void multiply_row(const BFloat16*, const float*, int64_t, float*);
 template void add_product_row(const float*, const float*, int64_t, float*);
 template void add_product_row(const double*, const double*, int64_t, double*);
 template void add_row(const float*, int64_t, float*);
 template void add_row(const double*, int64_t, double*);
 
-}  // namespace radgpt
+}  // namespace radgpt::kernels

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace radgpt {
+namespace radgpt::kernels {
 
 /// A small matrix product on one thread:
 ///
@@ -35,4 +35,4 @@ enum class TileResult { kOverwrite, kAdd };
 template <typename C>
 void tile_product(const TileProduct<C>& product, TileResult result);
 
-}  // namespace radgpt
+}  // namespace radgpt::kernels
