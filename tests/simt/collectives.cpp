@@ -9,23 +9,23 @@ namespace {
 float low(uint32_t word) { return __builtin_bit_cast(float, word << 16); }
 float high(uint32_t word) { return __builtin_bit_cast(float, word & 0xFFFF0000u); }
 
-void require_kernel(const Where& where) {
+void require_kernel(Where where) {
   if (!scheduler.running()) throw Fault("no kernel runs at " + place(where));
 }
 
 }  // namespace
 
-void barrier(const Where& where) {
+void barrier(Where where) {
   require_kernel(where);
-  void* const meeting = scheduler.shared().meeting(0);
+  void* const meeting = scheduler.meeting(Wait::kBarrier);
   release(meeting);
   scheduler.wait(Wait::kBarrier, where);
   acquire(meeting);
 }
 
-void warp_barrier(const Where& where) {
+void warp_barrier(Where where) {
   require_kernel(where);
-  void* const meeting = scheduler.shared().meeting(1 + scheduler.warp_number());
+  void* const meeting = scheduler.meeting(Wait::kWarpBarrier);
   release(meeting);
   scheduler.wait(Wait::kWarpBarrier, where);
   acquire(meeting);
@@ -34,7 +34,7 @@ void warp_barrier(const Where& where) {
 int lane_number() { return scheduler.lane(); }
 
 // Neither this nor what follows orders accesses to memory, as on the GPU.
-uint64_t shuffle(uint64_t value, int lane, const Where& where) {
+uint64_t shuffle(uint64_t value, int lane, Where where) {
   require_kernel(where);
   if (lane < 0 || lane >= kLanes) {
     scheduler.fault("shuffle", radgpt::concat("lanes are 0 to 31, got ", lane), where);
@@ -45,7 +45,7 @@ uint64_t shuffle(uint64_t value, int lane, const Where& where) {
   return warp.values[warp.side ^ 1][lane];
 }
 
-uint32_t transpose_8x8(uint32_t word, const Where& where) {
+uint32_t transpose_8x8(uint32_t word, Where where) {
   require_kernel(where);
   Warp& warp = scheduler.warp();
   const int lane = scheduler.lane();
@@ -60,7 +60,7 @@ uint32_t transpose_8x8(uint32_t word, const Where& where) {
   return element(column, row) | element(column + 1, row) << 16;
 }
 
-void multiply_add(float* d, const uint32_t* a, const uint32_t* b, const Where& where) {
+void multiply_add(float* d, const uint32_t* a, const uint32_t* b, Where where) {
   require_kernel(where);
   scheduler.warp().products[scheduler.lane()] = {d, a, b};
   scheduler.wait(Wait::kMultiplyAdd, where);

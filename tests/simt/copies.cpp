@@ -13,7 +13,7 @@ namespace simt {
 
 void* dynamic_shared() { return scheduler.shared().dynamic(); }
 
-void* static_shared(const void* key, size_t bytes, const Where& where) {
+void* static_shared(const void* key, size_t bytes, Where where) {
   void* array = scheduler.shared().array(key, bytes);
   if (!array) {
     scheduler.fault("shared memory",
@@ -25,7 +25,7 @@ void* static_shared(const void* key, size_t bytes, const Where& where) {
 }
 
 // Until the copy lands its place holds neither the old bytes nor the new ones.
-void async_copy16(void* shared, const void* global, const Where& where) {
+void async_copy16(void* shared, const void* global, Where where) {
   Thread& thread = scheduler.thread();
   if (reinterpret_cast<uintptr_t>(shared) % 16 != 0 || !scheduler.shared().holds(shared, 16)) {
     scheduler.fault("async_copy16", "the place for 16 bytes is not one of shared memory", where);

@@ -22,7 +22,7 @@ struct CUstream_st;
 namespace simt {
 
 template <typename T, size_t count, typename Declaration>
-T (&shared_array(Declaration, const Where& where))
+T (&shared_array(Declaration, Where where))
 [count] {
   static_assert(std::is_trivially_default_constructible_v<T>, "nothing initialises shared memory");
   static const char key = 0;
@@ -34,7 +34,7 @@ T (&shared_array(Declaration, const Where& where))
 namespace radgpt::kernels {
 
 template <typename V, typename T>
-RADGPT_DEVICE V load(const T* p, const simt::Where& where = simt::Where::current()) {
+RADGPT_DEVICE V load(const T* p, simt::Where where = simt::Where::current()) {
   static_assert(std::is_trivially_copyable_v<V> && sizeof(V) <= 16);
   simt::note(simt::Access::kRead, p, sizeof(V), where);
   V value;
@@ -42,24 +42,22 @@ RADGPT_DEVICE V load(const T* p, const simt::Where& where = simt::Where::current
   return value;
 }
 template <typename V, typename T>
-RADGPT_DEVICE void store(T* p, const V& value, const simt::Where& where = simt::Where::current()) {
+RADGPT_DEVICE void store(T* p, const V& value, simt::Where where = simt::Where::current()) {
   static_assert(std::is_trivially_copyable_v<V> && sizeof(V) <= 16);
   simt::note(simt::Access::kWrite, p, sizeof(V), where);
   std::memcpy(static_cast<void*>(p), &value, sizeof(V));
 }
 template <typename T>
-RADGPT_DEVICE Words4 load_once(const T* p, const simt::Where& where = simt::Where::current()) {
+RADGPT_DEVICE Words4 load_once(const T* p, simt::Where where = simt::Where::current()) {
   return kernels::load<Words4>(p, where);
 }
 
-RADGPT_DEVICE void barrier(const simt::Where& where = simt::Where::current()) {
-  simt::barrier(where);
-}
-RADGPT_DEVICE void warp_barrier(const simt::Where& where = simt::Where::current()) {
+RADGPT_DEVICE void barrier(simt::Where where = simt::Where::current()) { simt::barrier(where); }
+RADGPT_DEVICE void warp_barrier(simt::Where where = simt::Where::current()) {
   simt::warp_barrier(where);
 }
 template <typename V>
-RADGPT_DEVICE V shuffle(V value, int lane, const simt::Where& where = simt::Where::current()) {
+RADGPT_DEVICE V shuffle(V value, int lane, simt::Where where = simt::Where::current()) {
   static_assert(std::is_arithmetic_v<V> && (sizeof(V) == 4 || sizeof(V) == 8));
   uint64_t word = 0;
   std::memcpy(&word, &value, sizeof(V));
@@ -68,12 +66,12 @@ RADGPT_DEVICE V shuffle(V value, int lane, const simt::Where& where = simt::Wher
   return value;
 }
 template <typename V>
-RADGPT_DEVICE V shuffle_xor(V value, int mask, const simt::Where& where = simt::Where::current()) {
+RADGPT_DEVICE V shuffle_xor(V value, int mask, simt::Where where = simt::Where::current()) {
   return kernels::shuffle(value, simt::lane_number() ^ mask, where);
 }
 
 RADGPT_DEVICE uint32_t atomic_add(uint32_t* p, uint32_t value,
-                                  const simt::Where& where = simt::Where::current()) {
+                                  simt::Where where = simt::Where::current()) {
   simt::note(simt::Access::kAtomic, p, sizeof(uint32_t), where);
   return __atomic_fetch_add(p, value, __ATOMIC_RELAXED);
 }
@@ -88,17 +86,16 @@ RADGPT_DEVICE uint32_t pack_bfloat16(float low, float high) {
   return rounded(low) | rounded(high) << 16;
 }
 
-RADGPT_DEVICE uint32_t transpose_8x8(uint32_t word,
-                                     const simt::Where& where = simt::Where::current()) {
+RADGPT_DEVICE uint32_t transpose_8x8(uint32_t word, simt::Where where = simt::Where::current()) {
   return simt::transpose_8x8(word, where);
 }
 RADGPT_DEVICE void multiply_add(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
-                                const simt::Where& where = simt::Where::current()) {
+                                simt::Where where = simt::Where::current()) {
   simt::multiply_add(d, a, b, where);
 }
 
 RADGPT_DEVICE void async_copy16(void* shared, const void* global,
-                                const simt::Where& where = simt::Where::current()) {
+                                simt::Where where = simt::Where::current()) {
   simt::async_copy16(shared, global, where);
 }
 RADGPT_DEVICE void async_commit() { simt::async_commit(); }

@@ -6,12 +6,12 @@
 
 namespace simt {
 
-std::string place(const Where& where) {
+std::string place(Where where) {
   const char* slash = std::strrchr(where.file_name(), '/');
   return radgpt::concat(slash ? slash + 1 : where.file_name(), ":", where.line());
 }
 
-bool same_place(const Where& a, const Where& b) {
+bool same_place(Where a, Where b) {
   return a.line() == b.line() && a.column() == b.column() &&
          (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }

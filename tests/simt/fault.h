@@ -16,9 +16,9 @@ class Fault : public std::runtime_error {
 };
 
 /// "rms_norm.cuh:87"
-std::string place(const Where& where);
+std::string place(Where where);
 
 /// True where a and b are the same place of the source.
-bool same_place(const Where& a, const Where& b);
+bool same_place(Where a, Where b);
 
 }  // namespace simt

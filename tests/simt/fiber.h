@@ -25,7 +25,7 @@ class Fiber {
   /// As switch_to, for a fiber that will not be switched to again before it is prepared anew.
   [[noreturn]] void end(Fiber& next);
   /// ThreadSanitizer takes every prepared fiber for a thread of its own, which started when it was
-  /// prepared, and remembers it until this call, made while none of them runs.
+  /// prepared and ends with this call. Made by the one who prepared them.
   static void forget_all();
 
  private:

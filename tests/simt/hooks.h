@@ -28,25 +28,25 @@ struct LaunchShape {
 /// Runs thread() once for each thread of a launch. Throws Fault.
 void run(const LaunchShape& shape, const std::function<void()>& thread);
 
-void barrier(const Where& where);
-void warp_barrier(const Where& where);
+void barrier(Where where);
+void warp_barrier(Where where);
 /// What lane `lane` of the warp gives.
-uint64_t shuffle(uint64_t value, int lane, const Where& where);
+uint64_t shuffle(uint64_t value, int lane, Where where);
 int lane_number();
-uint32_t transpose_8x8(uint32_t word, const Where& where);
-void multiply_add(float* d, const uint32_t* a, const uint32_t* b, const Where& where);
+uint32_t transpose_8x8(uint32_t word, Where where);
+void multiply_add(float* d, const uint32_t* a, const uint32_t* b, Where where);
 
-void async_copy16(void* shared, const void* global, const Where& where);
+void async_copy16(void* shared, const void* global, Where where);
 void async_commit();
 void async_wait(int open_groups);
 
 void* dynamic_shared();
-void* static_shared(const void* key, size_t bytes, const Where& where);
+void* static_shared(const void* key, size_t bytes, Where where);
 
 enum class Access { kRead, kWrite, kAtomic };
 
 /// Called before each access to global memory. `bytes` is a power of two, at most 16.
-void note(Access access, const void* p, size_t bytes, const Where& where);
+void note(Access access, const void* p, size_t bytes, Where where);
 
 }  // namespace simt
 

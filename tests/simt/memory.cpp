@@ -23,7 +23,7 @@ class Recorder {
   void begin_launch(const char* kernel);
   void begin_block();
   void end_launch();
-  void note(Access access, const void* p, size_t bytes, const Where& where);
+  void note(Access access, const void* p, size_t bytes, Where where);
 
  private:
   Buffer* find(const unsigned char* p, size_t bytes);
@@ -76,7 +76,7 @@ void Recorder::end_launch() {
   memory_->launches_.push_back(std::move(launch));
 }
 
-void Recorder::note(Access access, const void* p, size_t bytes, const Where& where) {
+void Recorder::note(Access access, const void* p, size_t bytes, Where where) {
   if (access != Access::kWrite) requested.read += static_cast<int64_t>(bytes);
   if (access != Access::kRead) requested.written += static_cast<int64_t>(bytes);
   if (!scheduler.running()) return;
@@ -122,7 +122,7 @@ void begin_traffic(const char* kernel) { recorder.begin_launch(kernel); }
 void begin_block_traffic() { recorder.begin_block(); }
 void end_traffic() { recorder.end_launch(); }
 
-void note(Access access, const void* p, size_t bytes, const Where& where) {
+void note(Access access, const void* p, size_t bytes, Where where) {
   recorder.note(access, p, bytes, where);
 }
 

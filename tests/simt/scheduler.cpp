@@ -24,7 +24,6 @@ Scheduler scheduler;
 namespace {
 
 std::mutex one_launch;  // the names of a kernel are global
-char launch_end;        // ThreadSanitizer: threads of a launch happen before what follows it
 
 constexpr int64_t kMostBlocksX = (int64_t{1} << 31) - 1;
 constexpr int64_t kMostBlocksYZ = 65535;
@@ -82,7 +81,6 @@ void Scheduler::run(const LaunchShape& shape, const std::function<void()>& threa
     if (failure_) break;
   }
   Fiber::forget_all();
-  acquire(&launch_end);
   if (failure_) std::rethrow_exception(failure_);
   end_traffic();
 }
@@ -119,8 +117,8 @@ void Scheduler::run_block(Index block) {
   caller_.switch_to(fiber(current_));
   current_ = kCaller;
   if (!failure_ && !shared_.guards_hold()) {
-    give_up(std::make_exception_ptr(
-        Fault("shared memory in " + kernel_and_block() + ": written beyond the end of an array")));
+    failure_ = std::make_exception_ptr(
+        Fault("shared memory in " + kernel_and_block() + ": written beyond the end of an array"));
   }
 }
 
@@ -134,7 +132,7 @@ void Scheduler::enter() {
     (*scheduler.body_)();
     scheduler.end_thread();
   } catch (...) {
-    scheduler.give_up(std::current_exception());
+    scheduler.failure_ = std::current_exception();
     scheduler.current_ = kCaller;
   }
   self.end(scheduler.fiber(scheduler.current_));
@@ -146,18 +144,12 @@ void Scheduler::end_thread() {
     fault("async_copy16", "the thread ends before async_wait has met this copy",
           self.copies[0].where);
   }
-  release(&launch_end);
   waiting_[static_cast<size_t>(current_)].wait = Wait::kEnd;
   current_ = next();
   threadIdx.x = static_cast<unsigned>(current_);
 }
 
-void Scheduler::give_up(std::exception_ptr failure) {
-  failure_ = std::move(failure);
-  release(&launch_end);
-}
-
-void Scheduler::wait(Wait wait, const Where& where) {
+void Scheduler::wait(Wait wait, Where where) {
   const int self = current_;
   waiting_[static_cast<size_t>(self)] = {wait, where};
   current_ = next();
@@ -166,7 +158,13 @@ void Scheduler::wait(Wait wait, const Where& where) {
   fiber(self).switch_to(fiber(current_));
 }
 
+void* Scheduler::meeting(Wait wait) {
+  if (wait == Wait::kBarrier) return shared_.meeting(side_);
+  return shared_.meeting(2 + current_ / kLanes * 2 + warp().side);
+}
+
 void Scheduler::start_phase() {
+  side_ ^= 1;
   draw_order(warp_order_.data(), static_cast<int64_t>(warps_.size()));
   for (Warp& warp : warps_) start_lanes(warp);
   warp_position_ = 0;
@@ -216,7 +214,7 @@ bool Scheduler::warp_met(int number) {
   };
   if (std::none_of(waiting_.begin() + begin, waiting_.begin() + end, for_warp)) return true;
   if (warp.lanes < kLanes || !all_wait_alike(begin, end)) {
-    give_up(std::make_exception_ptr(Fault(divergence(begin, end, concat(", warp ", number)))));
+    failure_ = std::make_exception_ptr(Fault(divergence(begin, end, concat(", warp ", number))));
     return false;
   }
   if (waiting_[static_cast<size_t>(begin)].wait == Wait::kMultiplyAdd)
@@ -228,7 +226,7 @@ bool Scheduler::warp_met(int number) {
 // Whether the threads of a block, all of which wait, may go on.
 bool Scheduler::block_met() {
   if (!all_wait_alike(0, shape_->threads)) {
-    give_up(std::make_exception_ptr(Fault(divergence(0, shape_->threads, ""))));
+    failure_ = std::make_exception_ptr(Fault(divergence(0, shape_->threads, "")));
     return false;
   }
   return waiting_[0].wait == Wait::kBarrier;
@@ -271,7 +269,7 @@ std::string Scheduler::kernel_and_block() const {
   return concat(shape_->kernel, ", block (", blockIdx.x, ",", blockIdx.y, ",", blockIdx.z, ")");
 }
 
-void Scheduler::fault(const std::string& what, const std::string& text, const Where& where) const {
+void Scheduler::fault(const std::string& what, const std::string& text, Where where) const {
   throw Fault(concat(what, " in ", kernel_and_block(), ", thread ", current_, ": ", text, " (",
                      place(where), ")"));
 }

@@ -79,18 +79,18 @@ class Scheduler {
   void run(const LaunchShape& shape, const std::function<void()>& thread);
 
   /// The running thread waits, until those that it waits for are there.
-  void wait(Wait wait, const Where& where);
+  void wait(Wait wait, Where where);
   /// Throws the Fault of the running thread, whose operation is `what`.
-  [[noreturn]] void fault(const std::string& what, const std::string& text,
-                          const Where& where) const;
+  [[noreturn]] void fault(const std::string& what, const std::string& text, Where where) const;
 
   bool running() const { return current_ != kCaller; }
   int lane() const { return current_ % kLanes; }
-  int warp_number() const { return current_ / kLanes; }
   Thread& thread() { return *threads_[static_cast<size_t>(current_)]; }
   Warp& warp() { return warps_[static_cast<size_t>(current_ / kLanes)]; }
   SharedMemory& shared() { return shared_; }
-  const LaunchShape& shape() const { return *shape_; }
+  /// What stands for the next barrier of the block or warp. The one after it is another, as a
+  /// thread may have reached that before others have left this one.
+  void* meeting(Wait wait);
 
  private:
   static void enter();
@@ -104,7 +104,6 @@ class Scheduler {
   bool warp_met(int warp);
   bool block_met();
   std::string divergence(int begin, int end, const std::string& who) const;
-  void give_up(std::exception_ptr failure);
   std::string kernel_and_block() const;
   Fiber& fiber(int thread);
   template <typename T>
@@ -117,6 +116,7 @@ class Scheduler {
   std::vector<Warp> warps_;
   std::array<uint8_t, kMostThreads / kLanes> warp_order_;
   int warp_position_ = 0;
+  int side_ = 0;           // as that of a warp
   int current_ = kCaller;  // the running thread
   Fiber caller_;
   Stacks stacks_;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kPoison = 0xFF;
 constexpr size_t kGuard = 64;
-constexpr size_t kHead = 512;  // meetings
+constexpr size_t kHead = 1024;  // meetings
 constexpr size_t kBytes = 512 << 10;
 
 size_t rounded(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
@@ -72,7 +72,6 @@ bool SharedMemory::holds(const void* p, size_t bytes) const {
 }
 
 bool SharedMemory::guards_hold() const {
-  if (kThreadSanitizer) return true;
   const unsigned char* begin = memory_ + kHead;
   for (int i = 0; i <= count_; ++i) {
     const unsigned char* end = i < count_ ? arrays_[i].begin : end_;

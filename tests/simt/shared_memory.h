@@ -26,14 +26,11 @@ class SharedMemory {
   void* array(const void* key, size_t bytes);
   /// True where [p, p + bytes) lies in one array.
   bool holds(const void* p, size_t bytes) const;
-  /// Bytes of guards that were written, which must be none. ThreadSanitizer has no say in it.
+  /// True where nobody wrote to a guard.
   bool guards_hold() const;
   size_t used() const { return used_; }
-  /// Where ThreadSanitizer keeps what is ordered by a barrier of the block; one for each of
-  /// kMostMeetings kinds of meeting.
+  /// Addresses by which ThreadSanitizer tells the barriers of a block apart, i < 66.
   void* meeting(int i) { return memory_ + 8 * i; }
-
-  static constexpr int kMostMeetings = 1 + 32;
 
  private:
   static constexpr int kMostArrays = 64;
