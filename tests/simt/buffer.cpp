@@ -21,6 +21,26 @@ constexpr int kPoison = 0xFF;
 
 size_t rounded(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
 
+template <size_t count>
+bool uniform(const BlockNumber* numbers) {
+  bool same = true;
+  for (size_t i = 1; i < count; ++i) same &= numbers[i] == numbers[0];
+  return same;
+}
+
+bool uniform(const BlockNumber* numbers, size_t count) {
+  switch (count) {
+    case 16:
+      return uniform<16>(numbers);
+    case 8:
+      return uniform<8>(numbers);
+    case 4:
+      return uniform<4>(numbers);
+    default:
+      return count == 1 || numbers[0] == numbers[1];
+  }
+}
+
 std::string grid_place(BlockNumber i) {
   return concat("(", i % gridDim.x, ",", i / gridDim.x % gridDim.y, ",", i / gridDim.x / gridDim.y,
                 ")");
@@ -69,16 +89,21 @@ std::string Buffer::note(Access access, size_t offset, size_t bytes, BlockNumber
   const bool reads = access != Access::kWrite;
   const bool writes = access != Access::kRead;
   bool right = !(writes && use_ == Memory::Use::kInput);
-  for (size_t i = offset; i < offset + bytes; ++i) {
+  // Nearly always all bytes have one history, so one of them tells.
+  const bool alike = uniform(&writers_[offset], bytes) && uniform(&readers_[offset], bytes);
+  for (size_t i = offset; i < offset + (alike ? 1 : bytes); ++i) {
     right &= ordered(access, i, block, first);
     right &= !(reads && use_ == Memory::Use::kOutput && writers_[i] == 0);
   }
   if (!right) return fault(access, offset, bytes, block, first);
   const BlockNumber writer = block * 2 + (access == Access::kAtomic);
-  for (size_t i = offset; i < offset + bytes; ++i) {
-    if (access == Access::kRead && readers_[i] < first) readers_[i] = block;
-    if (access == Access::kWrite) writers_[i] = writer;
-    if (access == Access::kAtomic && writers_[i] / 2 < first) writers_[i] = writer;
+  if (access == Access::kWrite) {
+    std::fill_n(&writers_[offset], bytes, writer);
+  } else if (access == Access::kAtomic || !alike || readers_[offset] < first) {
+    for (size_t i = offset; i < offset + bytes; ++i) {
+      if (access == Access::kRead && readers_[i] < first) readers_[i] = block;
+      if (access == Access::kAtomic && writers_[i] / 2 < first) writers_[i] = writer;
+    }
   }
   count(access, offset, bytes, first);
   return {};

@@ -66,11 +66,13 @@ void multiply_add(float* d, const uint32_t* a, const uint32_t* b, Where where) {
   scheduler.wait(Wait::kMultiplyAdd, where);
 }
 
-// Layout: PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type".
+// Layout: PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type". Products of two
+// bfloat16 are exact; their sum is taken in the order of k.
 void multiply_fragments(MultiplyAdd* lanes) {
+  using Row = float __attribute__((vector_size(32)));
   float a[16][16];
-  float b[16][8];
-  float d[16][8];
+  Row b[16];
+  Row d[16];
   for (int lane = 0; lane < kLanes; ++lane) {
     const MultiplyAdd& own = lanes[lane];
     const int g = lane / 4;
@@ -87,10 +89,8 @@ void multiply_fragments(MultiplyAdd* lanes) {
       b[t + i * 8 + 1][g] = high(own.b[i]);
     }
   }
-  for (auto row = 0; row < 16; ++row) {
-    for (int k = 0; k < 16; ++k) {
-      for (int column = 0; column < 8; ++column) d[row][column] += a[row][k] * b[k][column];
-    }
+  for (int row = 0; row < 16; ++row) {
+    for (int k = 0; k < 16; ++k) d[row] += a[row][k] * b[k];
   }
   for (int lane = 0; lane < kLanes; ++lane) {
     for (int i = 0; i < 4; ++i) {

@@ -12,7 +12,7 @@
 
 struct CUstream_st;
 
-#define RADGPT_KERNEL(threads, blocks)
+#define RADGPT_KERNEL(threads, blocks) inline
 #define RADGPT_DEVICE inline
 // The type of the lambda stands for this declaration.
 #define RADGPT_SHARED(type, name, count) \

@@ -58,6 +58,8 @@ void Recorder::begin_launch(const char* kernel) {
   kernel_ = kernel;
   first_ = end_;
   end_ += gridDim.x * gridDim.y * gridDim.z;
+  if (!memory_) return;
+  for (const auto& buffer : memory_->buffers_) buffer->take_traffic();  // of a launch that failed
 }
 
 void Recorder::begin_block() {
