@@ -5,12 +5,42 @@
 #include "kernels/primitives/adapter_inputs.h"
 #include "libradgpt/base/error.h"
 #include "libradgpt/ops/bordered_rows.h"
+#include "libradgpt/ops/device_kernels.h"
 
 namespace radgpt {
 
 namespace {
 
 constexpr int64_t kBorderStep = 16;
+
+struct TakenFromDy {
+  InputGradient input;
+  std::vector<at::Tensor> b;
+};
+
+/// dX0, dS and dB. A GPU takes dS and dB in one pass over dy, so that its product stays that of the
+/// frozen layer; on a CPU dS is some more columns of the product, which cost less than a pass.
+TakenFromDy take_from_dy(const BorderedProduct& product, const at::Tensor& dy,
+                         const ProductNeeds& needs) {
+  const BorderedWeight& weight = product.weight;
+  const bool source = needs.source || needs.norm;
+  TakenFromDy taken;
+  if (device_kernels(dy) != nullptr) {
+    if (source) taken.input.x = at::mm(dy, weight.weight());
+    if (weight.pairs.empty()) return taken;
+    const OutputGradients output = output_gradients(product, dy, WithS::kYes);
+    taken.input.s = output.s;
+    if (needs.adapters) taken.b = output.b;
+    return taken;
+  }
+  const int64_t first = source ? 0 : weight.in_features, border = used_border(weight);
+  const at::Tensor d =
+      at::mm(dy, weight.storage.narrow(1, first, weight.in_features + border - first));
+  if (source) taken.input.x = d.narrow(1, 0, weight.in_features);
+  if (!weight.pairs.empty()) taken.input.s = d.narrow(1, d.size(1) - border, border);
+  if (needs.adapters) taken.b = output_gradients(product, dy, WithS::kNo).b;
+  return taken;
+}
 
 }  // namespace
 
@@ -72,12 +102,11 @@ ProductGradients bordered_backward(const BorderedProduct& product, const at::Ten
   if (source && input.kind == InputKind::kPlain && weight.pairs.empty()) {
     result.source = at::mm(gradient, weight.weight());
   } else if (source || adapters) {
-    const int64_t first = source ? 0 : weight.in_features;
-    const int64_t last = weight.in_features + used_border(weight);
-    const at::Tensor d = at::mm(gradient, weight.storage.narrow(1, first, last - first));
-    result = backward_rows(product, d, {needs.source, needs.norm, adapters, false});
+    const ProductNeeds rows{needs.source, needs.norm, adapters, false};
+    const TakenFromDy taken = take_from_dy(product, gradient, rows);
+    result = backward_rows(product, taken.input, rows);
+    result.b = taken.b;
   }
-  if (adapters) result.b = b_gradients(product, gradient);
   if (needs.weight) {
     BorderedProduct bare = product;
     bare.weight.pairs.clear();

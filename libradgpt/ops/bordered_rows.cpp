@@ -8,7 +8,7 @@
 #include "kernels/rms_norm/rms_norm.h"
 #include "kernels/swiglu/swiglu.h"
 #include "libradgpt/ops/dropout_mask.h"
-#include "libradgpt/ops/torch_workers.h"
+#include "libradgpt/ops/run_kernel.h"
 #include "libradgpt/ops/visit_type.h"
 
 namespace radgpt {
@@ -37,7 +37,7 @@ Forward<T> forward_call(const BorderedProduct& product, const at::Tensor& x_hat)
   call.rows = product.input.rows();
   call.columns = product.input.columns();
   call.y = mutable_values_of<T>(x_hat);
-  call.y_stride = x_hat.size(1);
+  call.y_stride = x_hat.stride(0);
   call.border = x_hat.size(1) - call.columns;
   call.inputs = adapter_inputs<T>(product);
   return call;
@@ -53,30 +53,40 @@ void run_forward(BorderedProduct& product, const at::Tensor& x_hat) {
     call.weight = values_of<T>(input.norm.weight);
     call.epsilon = input.norm.epsilon;
     call.inverse_rms = input.inverse_rms.mutable_data_ptr<Compute<T>>();
-    kernels::rms_norm_forward_cpu(call, TorchWorkers());
+    run_kernel<T>(
+        x_hat, [&](auto& device, auto stream) { device.rms_norm_forward(call, stream); },
+        [&](auto workers) { kernels::rms_norm_forward_cpu(call, workers); });
   } else if (input.kind == InputKind::kSwiglu) {
     auto call = forward_call<T, kernels::SwigluForward>(product, x_hat);
     call.gate_up = values_of<T>(input.source);
-    kernels::swiglu_forward_cpu(call, TorchWorkers());
+    run_kernel<T>(
+        x_hat, [&](auto& device, auto stream) { device.swiglu_forward(call, stream); },
+        [&](auto workers) { kernels::swiglu_forward_cpu(call, workers); });
   } else {
     auto call = forward_call<T, kernels::LoraInputForward>(product, x_hat);
     call.x = values_of<T>(input.source);
-    kernels::lora_input_forward_cpu(call, TorchWorkers());
+    run_kernel<T>(
+        x_hat, [&](auto& device, auto stream) { device.lora_input_forward(call, stream); },
+        [&](auto workers) { kernels::lora_input_forward_cpu(call, workers); });
   }
 }
 
 /// The members that all three backward calls have; allocates the gradients of A.
 template <typename T, template <typename> typename Backward>
-Backward<T> backward_call(const BorderedProduct& product, const at::Tensor& d,
+Backward<T> backward_call(const BorderedProduct& product, const InputGradient& gradient,
                           const ProductNeeds& needs, ProductGradients& gradients) {
-  const bool source = needs.source || needs.norm;
   Backward<T> call;
   call.rows = product.input.rows();
   call.columns = product.input.columns();
   call.inputs = adapter_inputs<T>(product);
-  if (source) call.dy = values_of<T>(d);
-  call.dy_stride = call.gradients.ds_stride = d.size(1);
-  if (call.inputs.count > 0) call.gradients.ds = values_of<T>(d) + (source ? call.columns : 0);
+  if (gradient.x.defined()) {
+    call.dy = values_of<T>(gradient.x);
+    call.dy_stride = gradient.x.stride(0);
+  }
+  if (gradient.s.defined()) {
+    call.gradients.ds = values_of<T>(gradient.s);
+    call.gradients.ds_stride = gradient.s.stride(0);
+  }
   for (int i = 0; i < call.inputs.count && needs.adapters; ++i) {
     gradients.a.push_back(
         empty_sums<Compute<T>>(product, {call.inputs.adapters[i].rank, call.columns}));
@@ -86,17 +96,17 @@ Backward<T> backward_call(const BorderedProduct& product, const at::Tensor& d,
 }
 
 template <typename T>
-ProductGradients run_backward(const BorderedProduct& product, const at::Tensor& d,
+ProductGradients run_backward(const BorderedProduct& product, const InputGradient& gradient,
                               const ProductNeeds& needs) {
   const InputSource& input = product.input;
   ProductGradients gradients;
   T* d_source = nullptr;
-  if (needs.source || needs.norm) {
+  if (gradient.x.defined()) {
     gradients.source = at::empty_like(input.source);
     d_source = mutable_values_of<T>(gradients.source);
   }
   if (input.kind == InputKind::kRmsNorm) {
-    auto call = backward_call<T, kernels::RmsNormBackward>(product, d, needs, gradients);
+    auto call = backward_call<T, kernels::RmsNormBackward>(product, gradient, needs, gradients);
     call.x = values_of<T>(input.source);
     call.weight = values_of<T>(input.norm.weight);
     call.inverse_rms = input.inverse_rms.const_data_ptr<Compute<T>>();
@@ -109,24 +119,44 @@ ProductGradients run_backward(const BorderedProduct& product, const at::Tensor& 
       gradients.norm = empty_sums<Compute<T>>(product, {call.columns});
       call.dweight = gradients.norm.mutable_data_ptr<Compute<T>>();
     }
-    kernels::rms_norm_backward_cpu(call, TorchWorkers());
+    run_kernel<T>(
+        input.source,
+        [&](auto& device, auto stream) {
+          const DeviceWorkspace workspace(device.rms_norm_backward_workspace(call), input.source);
+          device.rms_norm_backward(call, workspace, stream);
+        },
+        [&](auto workers) { kernels::rms_norm_backward_cpu(call, workers); });
   } else if (input.kind == InputKind::kSwiglu) {
-    auto call = backward_call<T, kernels::SwigluBackward>(product, d, needs, gradients);
+    auto call = backward_call<T, kernels::SwigluBackward>(product, gradient, needs, gradients);
     call.gate_up = values_of<T>(input.source);
     call.d_gate_up = d_source;
-    kernels::swiglu_backward_cpu(call, TorchWorkers());
+    run_kernel<T>(
+        input.source,
+        [&](auto& device, auto stream) {
+          const DeviceWorkspace workspace(device.swiglu_backward_workspace(call), input.source);
+          device.swiglu_backward(call, workspace, stream);
+        },
+        [&](auto workers) { kernels::swiglu_backward_cpu(call, workers); });
   } else {
-    auto call = backward_call<T, kernels::LoraInputBackward>(product, d, needs, gradients);
+    auto call = backward_call<T, kernels::LoraInputBackward>(product, gradient, needs, gradients);
     call.x = values_of<T>(input.source);
     call.dx = d_source;
-    kernels::lora_input_backward_cpu(call, TorchWorkers());
+    run_kernel<T>(
+        input.source,
+        [&](auto& device, auto stream) {
+          const DeviceWorkspace workspace(device.lora_input_backward_workspace(call), input.source);
+          device.lora_input_backward(call, workspace, stream);
+        },
+        [&](auto workers) { kernels::lora_input_backward_cpu(call, workers); });
   }
   return gradients;
 }
 
 template <typename T>
-std::vector<at::Tensor> run_output_backward(const BorderedProduct& product, const at::Tensor& dy) {
+OutputGradients run_output_backward(const BorderedProduct& product, const at::Tensor& dy,
+                                    WithS with_s) {
   const BorderedWeight& weight = product.weight;
+  OutputGradients gradients;
   kernels::LoraOutputBackward<T> call;
   call.rows = dy.size(0);
   call.out_features = dy.size(1);
@@ -135,14 +165,24 @@ std::vector<at::Tensor> run_output_backward(const BorderedProduct& product, cons
   call.s_stride = call.border = product.border.size(1);
   call.weight_border = values_of<T>(weight.storage) + weight.in_features;
   call.weight_stride = weight.storage.stride(0);
-  std::vector<at::Tensor> gradients;
+  if (with_s == WithS::kYes) {
+    gradients.s = at::empty_like(product.border);
+    call.ds = mutable_values_of<T>(gradients.s);
+    call.ds_stride = gradients.s.size(1);
+  }
   for (const LoraPair& pair : weight.pairs) {
-    at::Tensor& db = gradients.emplace_back(
+    at::Tensor& db = gradients.b.emplace_back(
         empty_sums<Compute<T>>(product, {pair.row_end - pair.row_begin, pair.rank()}));
     call.adapters[call.count++] = {pair.row_begin, pair.row_end, pair.rank(),
                                    pair.column,    pair.scale,   db.mutable_data_ptr<Compute<T>>()};
   }
-  kernels::lora_output_backward_cpu(call, TorchWorkers());
+  run_kernel<T>(
+      dy,
+      [&](auto& device, auto stream) {
+        const DeviceWorkspace workspace(device.lora_output_backward_workspace(call), dy);
+        device.lora_output_backward(call, workspace, stream);
+      },
+      [&](auto workers) { kernels::lora_output_backward_cpu(call, workers); });
   return gradients;
 }
 
@@ -150,22 +190,28 @@ std::vector<at::Tensor> run_output_backward(const BorderedProduct& product, cons
 
 at::Tensor write_bordered_input(BorderedProduct& product) {
   const InputSource& input = product.input;
-  at::Tensor x_hat = at::empty({input.rows(), input.columns() + used_border(product.weight)},
-                               input.source.options());
+  const int64_t width = input.columns() + used_border(product.weight);
+  const bool tiles = device_kernels(input.source) != nullptr;
+  const int64_t stride = tiles ? (width + kBorderTile - 1) / kBorderTile * kBorderTile : width;
+  const at::Tensor x_hat =
+      at::empty({input.rows(), stride}, input.source.options()).narrow(1, 0, width);
   visit_type(x_hat.scalar_type(), "lora_linear",
              [&](auto zero) { run_forward<decltype(zero)>(product, x_hat); });
   return x_hat;
 }
 
-ProductGradients backward_rows(const BorderedProduct& product, const at::Tensor& d,
+ProductGradients backward_rows(const BorderedProduct& product, const InputGradient& gradient,
                                const ProductNeeds& needs) {
-  return visit_type(d.scalar_type(), "lora_linear",
-                    [&](auto zero) { return run_backward<decltype(zero)>(product, d, needs); });
+  return visit_type(product.input.source.scalar_type(), "lora_linear", [&](auto zero) {
+    return run_backward<decltype(zero)>(product, gradient, needs);
+  });
 }
 
-std::vector<at::Tensor> b_gradients(const BorderedProduct& product, const at::Tensor& dy) {
-  return visit_type(dy.scalar_type(), "lora_linear",
-                    [&](auto zero) { return run_output_backward<decltype(zero)>(product, dy); });
+OutputGradients output_gradients(const BorderedProduct& product, const at::Tensor& dy,
+                                 WithS with_s) {
+  return visit_type(dy.scalar_type(), "lora_linear", [&](auto zero) {
+    return run_output_backward<decltype(zero)>(product, dy, with_s);
+  });
 }
 
 }  // namespace radgpt

@@ -1,10 +1,12 @@
 #include "libradgpt/ops/device_kernels.h"
 
 #include <ATen/Context.h>
+#include <ATen/ops/empty.h>
 
 #include <optional>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/ops/run_kernel.h"
 
 namespace radgpt {
 
@@ -38,6 +40,15 @@ const DeviceKernels* device_kernels(const at::Tensor& tensor) {
     return &found->kernels;
   }
   return found && found->memory == DeviceMemory::kHost && bfloat16 ? &found->kernels : nullptr;
+}
+
+DeviceWorkspace::DeviceWorkspace(size_t bytes, const at::Tensor& tensor) {
+  constexpr size_t kAlignment = 256;
+  const auto room = static_cast<int64_t>(bytes + kAlignment);
+  memory_ = at::empty({room}, tensor.options().dtype(at::kByte));
+  const auto begin = reinterpret_cast<uintptr_t>(memory_.data_ptr());
+  const uintptr_t aligned = (begin + kAlignment - 1) / kAlignment * kAlignment;
+  workspace_ = {reinterpret_cast<void*>(aligned), bytes};
 }
 
 bool cuda_available() {

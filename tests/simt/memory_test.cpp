@@ -121,7 +121,7 @@ TEST_CASE("Simt memory: kernels run without one, and their bytes are counted", "
 }
 
 #ifndef __SANITIZE_ADDRESS__  // which ends the process there
-RADGPT_KERNEL(1) void store_without_asking(float* y, int i) { y[i] = 1; }
+RADGPT_KERNEL(1, 1) void store_without_asking(float* y, int i) { y[i] = 1; }
 TEST_CASE("Simt memory: a write beside a buffer past store is a fault") {
   for (const int i : {-1, 3}) {
     simt::Memory memory;
