@@ -158,16 +158,35 @@ void rms_norm_dx_kernel(RmsNormBackward<BFloat16> call) {
 inline constexpr int kWeightRows = 256;
 inline constexpr int kWeightThreads = 128;
 
-// Partial sums of dweight: one column a thread, kWeightRows rows a block. Only when the norm is
-// trained, which goes without adapters: dY is dY0.
+/// The share of one adapter in one element of dY.
+RADGPT_DEVICE float adapter_share(const RmsNormBackward<BFloat16>& call,
+                                  const AdapterInput<BFloat16>& adapter, int64_t row,
+                                  int64_t column) {
+  const uint32_t kept = kept_columns(adapter.mask, row, static_cast<int>(column / 8 * 8));
+  if ((kept >> (column % 8) & 1) == 0) return 0.0f;
+  const BFloat16* ds = call.gradients.ds + row * call.gradients.ds_stride + adapter.column;
+  float sum = 0.0f;
+  for (int64_t rank = 0; rank < adapter.rank; ++rank) {
+    sum += static_cast<float>(load<BFloat16>(ds + rank)) *
+           load<BFloat16>(adapter.a + rank * call.columns + column);
+  }
+  return sum * kept_factor(adapter.mask);
+}
+
+// Partial sums of dweight: one column a thread, kWeightRows rows a block. A norm is seldom trained,
+// and then mostly without adapters, whose share is made the plain way.
 RADGPT_KERNEL(kWeightThreads, 4)
-void rms_norm_dweight_kernel(RmsNormBackward<BFloat16> call, float* partial) {
+static void rms_norm_dweight_kernel(RmsNormBackward<BFloat16> call, float* partial) {
   const int64_t column = static_cast<int64_t>(blockIdx.x) * kWeightThreads + threadIdx.x;
   const int64_t first = static_cast<int64_t>(blockIdx.y) * kWeightRows;
   if (column >= call.columns) return;
   float sum = 0.0f;
   for (int64_t row = first; row < first + kWeightRows && row < call.rows; ++row) {
-    const float dy = load<BFloat16>(call.dy + row * call.dy_stride + column);
+    float dy = load<BFloat16>(call.dy + row * call.dy_stride + column);
+#pragma unroll
+    for (int i = 0; i < kMostAdapters; ++i) {
+      if (i < call.inputs.count) dy += adapter_share(call, call.inputs.adapters[i], row, column);
+    }
     const float x = load<BFloat16>(call.x + row * call.columns + column);
     sum += dy * x * load<float>(call.inverse_rms + row);
   }

@@ -140,9 +140,7 @@ RmsNormBackward<T> Cases<T>::rms_norm_backward(CallMemory& memory, const InputSh
     call.residual_gradient = plain_input<T>(memory, shape.rows, shape.columns);
   }
   call.dx = memory.output<T>(shape.rows, shape.columns, shape.columns);
-  if (shape.trains_weight) {
-    call.dweight = memory.output<Compute<T>>(1, shape.columns, shape.columns);
-  }
+  call.dweight = memory.output<Compute<T>>(1, shape.columns, shape.columns);
   return call;
 }
 

@@ -24,7 +24,6 @@ struct InputShape {
   int64_t border = 0;                  ///< at least the sum of the ranks
   int64_t padding = 0;                 ///< further columns of the row strides of y, dy and dS
   bool residual = false;               ///< RMSNorm only
-  bool trains_weight = true;           ///< RMSNorm only: the backward pass gives dweight
 };
 
 /// Sizes of a call of the kernel for the output of a linear layer. Adapter i has the i-th of

@@ -14,6 +14,7 @@
 #include "libradgpt/train/evaluation.h"
 #include "libradgpt/train/run.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/device/test_type.h"
 
 namespace radgpt {
 
@@ -71,7 +72,7 @@ class ToyRun {
 
  private:
   std::string recipe_text() const {
-    return concat("model: {path: ", base(), ", max_length: 64, dtype: fp32}\n",
+    return concat("model: {path: ", base(), ", max_length: 64, dtype: ", test_type_name(), "}\n",
                   "data:\n  sources: [{reports: [", folder_.file("reports.jsonl"), "]}]\n",
                   "  near_duplicate: 0\n  validation_fraction: 0.2\n  test_fraction: 0.2\n",
                   R"(tasks:

@@ -18,6 +18,7 @@
 #include "libradgpt/train/options.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
+#include "tests/device/test_type.h"
 
 namespace radgpt {
 namespace {
@@ -92,7 +93,7 @@ struct TinyRun {
       : recipe(tiny_recipe(overrides)),
         training(tiny_dataset(40)),
         validation(tiny_dataset(8)),
-        model(tiny_config(), at::kFloat),
+        model(tiny_config(), test_type()),
         checkpoints(folder, 2, {{"recipe", "x"}}) {
     model.initialise(3);
     adapter = std::make_unique<Adapter>(model, lora_options(recipe), store);

@@ -1,0 +1,7 @@
+#include "tests/device/test_type.h"
+
+namespace radgpt {
+
+at::ScalarType test_type() { return at::kFloat; }
+
+}  // namespace radgpt

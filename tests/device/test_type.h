@@ -1,0 +1,14 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace radgpt {
+
+/// The type of models in tests that work in any type. float, or bfloat16 where all bfloat16 tensors
+/// go through the kernels of the GPU, run by the executor (executables NAME_executor_test).
+at::ScalarType test_type();
+
+/// As recipes name it.
+inline const char* test_type_name() { return test_type() == at::kFloat ? "fp32" : "bf16"; }
+
+}  // namespace radgpt
