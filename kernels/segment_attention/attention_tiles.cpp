@@ -43,15 +43,15 @@ std::vector<AttentionGroup> group_segments(const std::vector<Segment>& segments,
       groups.push_back({segment, {}});
       continue;
     }
-    const auto group = std::lower_bound(
+    const auto behind = std::upper_bound(
         groups.begin(), groups.end(), segment.prefix_begin,
-        [](const AttentionGroup& g, int32_t begin) { return g.root.begin < begin; });
-    require(group != groups.end() && group->root.begin == segment.prefix_begin &&
-                group->root.end == segment.prefix_end,
+        [](int32_t begin, const AttentionGroup& group) { return begin < group.root.begin; });
+    require(behind != groups.begin() && behind[-1].root.begin == segment.prefix_begin &&
+                behind[-1].root.end == segment.prefix_end,
             "attention: a prefix must be an earlier segment without prefix, got [",
             segment.prefix_begin, ", ", segment.prefix_end, ") for segment [", segment.begin, ", ",
             segment.end, ")");
-    group->branches.push_back(segment);
+    behind[-1].branches.push_back(segment);
   }
   require(covered == tokens, "attention: segments must cover all ", tokens, " tokens, got ",
           covered);
