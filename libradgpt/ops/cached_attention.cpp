@@ -1,68 +1,51 @@
-#include <ATen/Parallel.h>
+#include "kernels/segment_attention/cached_attention.h"
+
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
-#include "kernels/primitives/row_loops.h"
-#include "libradgpt/ops/attention_problem.h"
+#include "libradgpt/ops/attention_input.h"
+#include "libradgpt/ops/torch_workers.h"
 
 namespace radgpt {
 
-using namespace kernels;
-
 namespace {
 
-/// Keys and values of one layer as the loops see them.
-template <typename T>
-struct CacheView {
-  T* keys;
-  T* values;
-  int64_t capacity;
-  int64_t hidden;
-
-  explicit CacheView(const LayerCache& cache)
-      : keys(mutable_values_of<T>(cache.keys)),
-        values(mutable_values_of<T>(cache.values)),
-        capacity(cache.keys.size(1)),
-        hidden(cache.keys.size(2)) {}
-
-  int64_t at(int64_t sequence, int64_t entry) const {
-    return (sequence * capacity + entry) * hidden;
-  }
+/// Which tokens of a qkv matrix become which rows of the cache.
+struct Placement {
+  std::vector<int32_t> tokens;
+  std::vector<int64_t> rows;
 };
 
-/// Writes the rotated keys and the values of all heads of one token.
 template <typename T>
-void store_token(const AttentionProblem<T>& problem, int64_t token, const CacheView<T>& cache,
-                 int64_t at) {
-  const int64_t dim = problem.head_dim;
-  std::vector<Compute<T>> key(dim);
-  for (int64_t head = 0; head < problem.heads; ++head) {
-    rotate_head(problem.key(token, head), dim, problem.rotation(token), key.data());
-    round_row(key.data(), dim, cache.keys + at + head * dim);
-  }
-  std::copy(problem.value(token, 0), problem.value(token, 0) + problem.hidden(), cache.values + at);
+kernels::KeyValueCache<T> cache_of(const LayerCache& cache) {
+  return {mutable_values_of<T>(cache.keys), mutable_values_of<T>(cache.values), cache.keys.size(1)};
 }
 
-/// One head of one query over entries [0, entries) of a sequence.
 template <typename T>
-void attend(const AttentionProblem<T>& problem, int64_t token, int64_t head,
-            const CacheView<T>& cache, int64_t sequence, int64_t entries, T* out) {
-  using C = Compute<T>;
-  const int64_t dim = problem.head_dim, width = round_up(entries, kLanes<C>);
-  std::vector<C> query(dim), scores(width), positions(width), sums(dim);
-  rotate_head(problem.query(token, head), dim, problem.rotation(token), query.data());
-  for (int64_t j = 0; j < entries; ++j) {
-    scores[j] = dot_row(query.data(), cache.keys + cache.at(sequence, j) + head * dim, dim);
-    positions[j] = static_cast<C>(j - entries + 1);
+void store(const kernels::AttentionInput<T>& input, const Placement& placement,
+           const LayerCache& cache) {
+  kernels::cache_store_cpu<T>({input, static_cast<int64_t>(placement.tokens.size()),
+                               placement.tokens.data(), placement.rows.data(), cache_of<T>(cache)},
+                              TorchWorkers());
+}
+
+/// Prefix and own tokens of the segments of each sequence, from its entry 0 on.
+Placement placement_of(const std::vector<Segment>& segments,
+                       const std::vector<int32_t>& sequence_of_segment, int64_t capacity) {
+  Placement placement;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    if (sequence_of_segment[i] < 0) continue;
+    int64_t row = sequence_of_segment[i] * capacity;
+    const auto append = [&](int32_t begin, int32_t end) {
+      for (int32_t token = begin; token < end; ++token) {
+        placement.tokens.push_back(token);
+        placement.rows.push_back(row++);
+      }
+    };
+    append(segments[i].prefix_begin, segments[i].prefix_end);
+    append(segments[i].begin, segments[i].end);
   }
-  C sum = 0;
-  exponentiate_scores<C>(
-      {scores.data(), entries, width, positions.data(), C{0}, problem.scale(), problem.slope(head)},
-      &sum);
-  for (int64_t j = 0; j < entries; ++j) {
-    add_scaled_row(cache.values + cache.at(sequence, j) + head * dim, scores[j], dim, sums.data());
-  }
-  round_row(sums.data(), dim, out, C{1} / sum);
+  return placement;
 }
 
 void check_cache(const LayerCache& cache, const at::Tensor& qkv, int64_t sequence,
@@ -95,23 +78,9 @@ at::Tensor prefill_attention(const at::Tensor& qkv, const at::Tensor& positions,
     check_cache(cache, rows, sequence_of_segment[i],
                 segments[i].prefix_length() + segments[i].length());
   }
+  const Placement placement = placement_of(segments, sequence_of_segment, cache.keys.size(1));
   visit_type(rows.scalar_type(), "attention", [&](auto zero) {
-    using T = decltype(zero);
-    const AttentionProblem<T> problem(rows, places, heads, encoding);
-    const CacheView<T> view(cache);
-    const auto count = static_cast<int64_t>(segments.size());
-    at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const Segment& segment = segments[i];
-        const int64_t sequence = sequence_of_segment[i], prefix = segment.prefix_length();
-        if (sequence < 0) continue;
-        for (int64_t entry = 0; entry < prefix + segment.length(); ++entry) {
-          const int64_t token =
-              entry < prefix ? segment.prefix_begin + entry : segment.begin + entry - prefix;
-          store_token(problem, token, view, view.at(sequence, entry));
-        }
-      }
-    });
+    store(attention_input<decltype(zero)>(rows, places, heads, encoding), placement, cache);
   });
   return out;
 }
@@ -127,25 +96,22 @@ at::Tensor cached_attention(const at::Tensor& qkv, const at::Tensor& positions,
   require(static_cast<int64_t>(sequences.size()) == count && lengths.size() == sequences.size(),
           "attention: ", count, " rows of qkv need as many sequences and lengths, got ",
           sequences.size(), " and ", lengths.size());
-  for (size_t i = 0; i < sequences.size(); ++i) {
-    check_cache(cache, rows, sequences[i], lengths[i] + 1);
+  Placement placement;
+  std::vector<int32_t> entries;
+  for (int32_t i = 0; i < count; ++i) {
+    entries.push_back(lengths[i] + 1);
+    check_cache(cache, rows, sequences[i], entries.back());
+    placement.tokens.push_back(i);
+    placement.rows.push_back(sequences[i] * cache.keys.size(1) + lengths[i]);
   }
   at::Tensor out = at::empty({count, rows.size(1) / 3}, rows.options());
   visit_type(rows.scalar_type(), "attention", [&](auto zero) {
     using T = decltype(zero);
-    const AttentionProblem<T> problem(rows, places, heads, encoding);
-    const CacheView<T> view(cache);
-    for (int64_t i = 0; i < count; ++i) {
-      store_token(problem, i, view, view.at(sequences[i], lengths[i]));
-    }
-    T* result = mutable_values_of<T>(out);
-    at::parallel_for(0, count * heads, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t i = task / heads, head = task % heads;
-        attend(problem, i, head, view, sequences[i], lengths[i] + 1,
-               result + i * problem.hidden() + head * problem.head_dim);
-      }
-    });
+    const auto input = attention_input<T>(rows, places, heads, encoding);
+    store(input, placement, cache);
+    kernels::cached_attention_cpu<T>(
+        {input, sequences.data(), entries.data(), cache_of<T>(cache), mutable_values_of<T>(out)},
+        TorchWorkers());
   });
   return out;
 }

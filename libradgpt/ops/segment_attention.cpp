@@ -1,12 +1,12 @@
 #include "libradgpt/ops/segment_attention.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
-#include "libradgpt/ops/attention_head.h"
+#include "libradgpt/ops/attention_input.h"
 #include "libradgpt/ops/composite_node.h"
+#include "libradgpt/ops/torch_workers.h"
 
 namespace radgpt {
 
@@ -16,30 +16,16 @@ namespace {
 struct AttentionState {
   at::Tensor qkv;
   at::Tensor positions;
-  std::vector<AttentionGroup> groups;
+  std::vector<kernels::AttentionGroup> groups;
   int64_t heads = 0;
   PositionEncoding encoding;
   at::Tensor log_sums;  ///< [heads, tokens] in the type of sums
-};
 
-/// Calls work(head object, group, head) for every pair of group and head, in parallel. Heads vary
-/// slowest, so that threads get equal shares.
-template <typename T, typename Work>
-void for_each_head(const AttentionState& state, typename AttentionHead<T>::Pass pass,
-                   const Work& work) {
-  const AttentionProblem<T> problem(state.qkv, state.positions, state.heads, state.encoding);
-  int64_t most_keys = 0;
-  for (const AttentionGroup& group : state.groups) {
-    most_keys = std::max(most_keys, group.most_keys());
+  template <typename T>
+  kernels::AttentionInput<T> input() const {
+    return attention_input<T>(qkv, positions, heads, encoding);
   }
-  const auto groups = static_cast<int64_t>(state.groups.size());
-  at::parallel_for(0, groups * state.heads, 1, [&](int64_t begin, int64_t end) {
-    AttentionHead<T> head(problem, most_keys, pass);
-    for (int64_t task = begin; task < end; ++task) {
-      work(head, state.groups[task % groups], task / groups);
-    }
-  });
-}
+};
 
 at::Tensor attention_forward(AttentionState& state) {
   const at::Tensor& qkv = state.qkv;
@@ -48,12 +34,9 @@ at::Tensor attention_forward(AttentionState& state) {
     using T = decltype(zero);
     using C = Compute<T>;
     state.log_sums = at::empty({state.heads, qkv.size(0)}, qkv.options().dtype(kScalarType<C>));
-    T* rows = mutable_values_of<T>(out);
-    C* log_sums = state.log_sums.mutable_data_ptr<C>();
-    for_each_head<T>(state, AttentionHead<T>::Pass::kForward,
-                     [&](AttentionHead<T>& worker, const AttentionGroup& group, int64_t head) {
-                       worker.forward(group, head, rows, log_sums);
-                     });
+    kernels::segment_attention_forward_cpu<T>(
+        {state.input<T>(), mutable_values_of<T>(out), state.log_sums.mutable_data_ptr<C>()},
+        state.groups, TorchWorkers());
   });
   return out;
 }
@@ -63,13 +46,12 @@ at::Tensor attention_backward(const AttentionState& state, const at::Tensor& gra
   const at::Tensor d_out = gradient.contiguous();
   visit_type(d_qkv.scalar_type(), "attention", [&](auto zero) {
     using T = decltype(zero);
-    const T* rows = values_of<T>(d_out);
-    const auto* log_sums = state.log_sums.const_data_ptr<Compute<T>>();
-    T* result = mutable_values_of<T>(d_qkv);
-    for_each_head<T>(state, AttentionHead<T>::Pass::kBackward,
-                     [&](AttentionHead<T>& worker, const AttentionGroup& group, int64_t head) {
-                       worker.backward(group, head, rows, log_sums, result);
-                     });
+    kernels::segment_attention_backward_cpu<T>(
+        {.input = state.input<T>(),
+         .log_sums = state.log_sums.const_data_ptr<Compute<T>>(),
+         .d_out = values_of<T>(d_out),
+         .d_qkv = mutable_values_of<T>(d_qkv)},
+        state.groups, TorchWorkers());
   });
   return d_qkv;
 }
@@ -119,7 +101,7 @@ at::Tensor segment_attention(const at::Tensor& qkv, const at::Tensor& positions,
   check_attention(qkv, positions, heads, encoding);
   AttentionState state{qkv.detach().contiguous(),
                        positions.contiguous(),
-                       group_segments(segments, qkv.size(0)),
+                       kernels::group_segments(segments, qkv.size(0)),
                        heads,
                        encoding,
                        {}};

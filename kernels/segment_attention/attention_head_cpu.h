@@ -2,10 +2,9 @@
 
 #include <vector>
 
-#include "libradgpt/ops/attention_groups.h"
-#include "libradgpt/ops/attention_problem.h"
+#include "kernels/segment_attention/attention_problem_cpu.h"
 
-namespace radgpt {
+namespace radgpt::kernels {
 
 /// Attention of one group of segments and one head at a time on one thread, over tiles in the type
 /// of sums. Keys and values of the root are laid out once; each branch is put behind them, so that
@@ -64,4 +63,4 @@ class AttentionHead {
   std::vector<C> d_values_;           ///< [room, width]
 };
 
-}  // namespace radgpt
+}  // namespace radgpt::kernels

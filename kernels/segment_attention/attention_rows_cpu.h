@@ -4,9 +4,7 @@
 
 #include "kernels/primitives/bfloat16.h"
 
-namespace radgpt {
-
-using kernels::Compute;
+namespace radgpt::kernels {
 
 // Loops over one row of attention scores or one head of one token, for T float, double, bfloat16
 // and C float, double.
@@ -59,4 +57,4 @@ Compute<T> dot_row(const Compute<T>* x, const T* y, int64_t n);
 template <typename T>
 void add_scaled_row(const T* x, Compute<T> factor, int64_t n, Compute<T>* y);
 
-}  // namespace radgpt
+}  // namespace radgpt::kernels

@@ -1,13 +1,12 @@
-#include "libradgpt/ops/attention_rows.h"
-
-#include <torch/types.h>
+#include "kernels/segment_attention/attention_rows_cpu.h"
 
 #include <cmath>
+#include <complex>
 #include <vector>
 
 #include "tests/catch.h"
 
-namespace radgpt {
+namespace radgpt::kernels {
 namespace {
 
 TEST_CASE("Attention rows: rotation is multiplication by e^(i angle) of pairs half a head apart") {
@@ -23,8 +22,8 @@ TEST_CASE("Attention rows: rotation is multiplication by e^(i angle) of pairs ha
   rotate_head(x.data(), kDim, rotation, y.data());
   rotate_head_back(y.data(), kDim, rotation, back.data());
   for (int k = 0; k < kDim / 2; ++k) {
-    const c10::complex<double> turn(cosines[k], sines[k]);
-    const auto turned = c10::complex<double>(x[k], x[k + kDim / 2]) * turn;
+    const std::complex<double> turn(cosines[k], sines[k]);
+    const auto turned = std::complex<double>(x[k], x[k + kDim / 2]) * turn;
     CHECK(std::abs(y[k] - turned.real()) < 1e-15);
     CHECK(std::abs(y[k + kDim / 2] - turned.imag()) < 1e-15);
     CHECK(std::abs(back[k] - x[k]) < 1e-7);  // cos^2 + sin^2 of floats is 1 to 2^-23
@@ -32,7 +31,6 @@ TEST_CASE("Attention rows: rotation is multiplication by e^(i angle) of pairs ha
 }
 
 TEST_CASE("Attention rows: rotated keys have the values that a cache of their type holds") {
-  using kernels::BFloat16;
   const std::vector<BFloat16> x = {BFloat16(1.0f), BFloat16(0.7f), BFloat16(-0.3f), BFloat16(1.9f)};
   const std::vector<float> cosines = {std::cos(0.4f), std::cos(1.1f)};
   const std::vector<float> sines = {std::sin(0.4f), std::sin(1.1f)};
@@ -42,4 +40,4 @@ TEST_CASE("Attention rows: rotated keys have the values that a cache of their ty
 }
 
 }  // namespace
-}  // namespace radgpt
+}  // namespace radgpt::kernels

@@ -1,13 +1,11 @@
-#include "libradgpt/ops/attention_head.h"
+#include "kernels/segment_attention/attention_head_cpu.h"
 
 #include <cmath>
 
 #include "kernels/primitives/row_loops.h"
 #include "kernels/primitives/tile_product.h"
 
-namespace radgpt {
-
-using namespace kernels;
+namespace radgpt::kernels {
 
 namespace {
 
@@ -190,6 +188,6 @@ void AttentionHead<T>::backward(const AttentionGroup& group, int64_t head, const
 
 template class AttentionHead<float>;
 template class AttentionHead<double>;
-template class AttentionHead<kernels::BFloat16>;
+template class AttentionHead<BFloat16>;
 
-}  // namespace radgpt
+}  // namespace radgpt::kernels

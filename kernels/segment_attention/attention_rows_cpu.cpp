@@ -1,13 +1,11 @@
-#include "libradgpt/ops/attention_rows.h"
+#include "kernels/segment_attention/attention_rows_cpu.h"
 
 #include <limits>
 #include <type_traits>
 
 #include "kernels/primitives/lanes.h"
 
-namespace radgpt {
-
-using namespace kernels;
+namespace radgpt::kernels {
 
 namespace {
 
@@ -191,15 +189,15 @@ template void softmax_backward(const float*, int64_t, int64_t, float, float*);
 template void softmax_backward(const double*, int64_t, int64_t, double, double*);
 template void rotate_head(const float*, int64_t, const Rotation&, float*);
 template void rotate_head(const double*, int64_t, const Rotation&, double*);
-template void rotate_head(const kernels::BFloat16*, int64_t, const Rotation&, float*);
+template void rotate_head(const BFloat16*, int64_t, const Rotation&, float*);
 template void rotate_head_back(const float*, int64_t, const Rotation&, float*);
 template void rotate_head_back(const double*, int64_t, const Rotation&, double*);
-template void rotate_head_back(const float*, int64_t, const Rotation&, kernels::BFloat16*);
+template void rotate_head_back(const float*, int64_t, const Rotation&, BFloat16*);
 template float dot_row(const float*, const float*, int64_t);
 template double dot_row(const double*, const double*, int64_t);
-template float dot_row(const float*, const kernels::BFloat16*, int64_t);
+template float dot_row(const float*, const BFloat16*, int64_t);
 template void add_scaled_row(const float*, float, int64_t, float*);
 template void add_scaled_row(const double*, double, int64_t, double*);
-template void add_scaled_row(const kernels::BFloat16*, float, int64_t, float*);
+template void add_scaled_row(const BFloat16*, float, int64_t, float*);
 
-}  // namespace radgpt
+}  // namespace radgpt::kernels
