@@ -3,9 +3,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
-#include <vector>
 
 #include "tests/simt/sanitizers.h"
 
@@ -41,7 +42,14 @@ namespace {
 
 Fiber* previous = nullptr;  // the one that switched last
 Fiber* running = nullptr;
-std::vector<void*> created;  // ThreadSanitizer's fibers
+
+#ifdef SIMT_TSAN
+// ThreadSanitizer's threads, which are dear to make, go round: some blocks later another block has
+// the same ones. There it sees no race between threads of one number, but all others.
+std::array<void*, 1024> threads{};
+int64_t started = 0;  // in this launch
+void* caller = nullptr;
+#endif
 
 }  // namespace
 
@@ -52,7 +60,7 @@ void Fiber::prepare(void (*entry)(), unsigned char* stack, size_t bytes) {
   bottom_ = stack;
   bytes_ = bytes;
   allow(stack, bytes);  // frames that a fault abandoned
-  renew_sanitizer();
+  start_thread();
   auto* top = reinterpret_cast<void**>(stack + bytes);
   *--top = nullptr;  // nobody to return to
   *--top = reinterpret_cast<void*>(&Fiber::begin);
@@ -69,7 +77,7 @@ void Fiber::prepare(void (*entry)(), unsigned char* stack, size_t bytes) {
   bottom_ = stack;
   bytes_ = bytes;
   allow(stack, bytes);
-  renew_sanitizer();
+  start_thread();
   getcontext(&context_);
   context_.uc_stack.ss_sp = stack;
   context_.uc_stack.ss_size = bytes;
@@ -83,7 +91,7 @@ void Fiber::jump(Fiber& next) { swapcontext(&context_, &next.context_); }
 
 void Fiber::adopt_caller() {
 #ifdef SIMT_TSAN
-  sanitizer_ = __tsan_get_current_fiber();
+  sanitizer_ = caller = __tsan_get_current_fiber();
 #endif
   running = this;
 }
@@ -118,23 +126,24 @@ void Fiber::end(Fiber& next) {
   std::abort();
 }
 
-void Fiber::renew_sanitizer() {
+void Fiber::start_thread() {
 #ifdef SIMT_TSAN
-  sanitizer_ = __tsan_create_fiber(0);
-  created.push_back(sanitizer_);
+  void*& thread = threads[static_cast<size_t>(started++) % threads.size()];
+  if (!thread) thread = __tsan_create_fiber(0);
+  __tsan_switch_to_fiber(thread, 0);  // it starts here,
+  __tsan_switch_to_fiber(caller, __tsan_switch_to_fiber_no_sync);
+  sanitizer_ = thread;
 #endif
 }
 
-void Fiber::forget_all() {
+void Fiber::end_threads() {
 #ifdef SIMT_TSAN
-  void* const caller = __tsan_get_current_fiber();
-  for (void* fiber : created) {
-    __tsan_switch_to_fiber(fiber, 0);  // there and back: all it did happened before
-    __tsan_switch_to_fiber(caller, 0);
-    __tsan_destroy_fiber(fiber);
+  for (size_t i = 0; i < threads.size() && i < static_cast<size_t>(started); ++i) {
+    __tsan_switch_to_fiber(threads[i], __tsan_switch_to_fiber_no_sync);
+    __tsan_switch_to_fiber(caller, 0);  // and all it did happened before this
   }
+  started = 0;
 #endif
-  created.clear();
 }
 
 void Fiber::begin() {

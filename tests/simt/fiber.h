@@ -26,11 +26,11 @@ class Fiber {
   [[noreturn]] void end(Fiber& next);
   /// ThreadSanitizer takes every prepared fiber for a thread of its own, which started when it was
   /// prepared and ends with this call. Made by the one who prepared them.
-  static void forget_all();
+  static void end_threads();
 
  private:
   static void begin();
-  void renew_sanitizer();
+  void start_thread();
   void announce_switch(Fiber& next, void** kept);
   void arrive(void* kept);
   void jump(Fiber& next);

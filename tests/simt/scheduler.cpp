@@ -80,7 +80,7 @@ void Scheduler::run(const LaunchShape& shape, const std::function<void()>& threa
                static_cast<unsigned>(block / shape.x / shape.y)});
     if (failure_) break;
   }
-  Fiber::forget_all();
+  Fiber::end_threads();
   if (failure_) std::rethrow_exception(failure_);
   end_traffic();
 }
