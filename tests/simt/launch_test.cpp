@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,20 @@ RADGPT_KERNEL(kThreads, 1) void use_much_shared() {
   words[threadIdx.x] = 0;
 }
 
+// tickets[i] = the thread that came i-th.
+RADGPT_KERNEL(kThreads, 1) void take_tickets(uint32_t* next, uint32_t* tickets) {
+  const uint32_t thread = blockIdx.x * kThreads + threadIdx.x;
+  store(tickets + atomic_add(next, 1), thread);
+}
+
+std::vector<uint32_t> tickets(uint64_t seed) {
+  const simt::Order order(seed);
+  std::vector<uint32_t> next(1);
+  std::vector<uint32_t> threads(4 * kThreads);
+  launch("take_tickets", take_tickets, {4}, kThreads, nullptr, next.data(), threads.data());
+  return threads;
+}
+
 std::string fault_of_launch(Grid grid, int threads) {
   try {
     launch("much", use_much_shared, grid, threads, nullptr);
@@ -124,6 +139,23 @@ TEST_CASE("Simt: every thread of every block runs once and knows its place", "[s
       }
     }
   }
+}
+
+TEST_CASE("Simt: a seed draws the order of blocks, warps and lanes", "[small]") {
+  std::set<uint32_t> blocks;
+  std::set<uint32_t> warps;
+  std::set<uint32_t> lanes;
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    const std::vector<uint32_t> threads = tickets(seed);
+    CHECK(tickets(seed) == threads);
+    CHECK(std::set<uint32_t>(threads.begin(), threads.end()).size() == threads.size());
+    blocks.insert(threads[0] / kThreads);
+    warps.insert(threads[0] % kThreads / kWarp);
+    lanes.insert(threads[0] % kWarp);
+  }
+  CHECK(blocks.size() > 1);
+  CHECK(warps.size() > 1);
+  CHECK(lanes.size() > 1);
 }
 
 TEST_CASE("Simt: shared memory is each block's own, and poisoned", "[small]") {

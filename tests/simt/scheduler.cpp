@@ -1,7 +1,6 @@
 #include "tests/simt/scheduler.h"
 
 #include <algorithm>
-#include <mutex>
 #include <numeric>
 
 #include "libradgpt/base/error.h"
@@ -20,53 +19,6 @@ namespace simt {
 using radgpt::concat;
 
 Scheduler scheduler;
-
-namespace {
-
-std::mutex one_launch;  // the names of a kernel are global
-
-constexpr int64_t kMostBlocksX = (int64_t{1} << 31) - 1;
-constexpr int64_t kMostBlocksYZ = 65535;
-
-const char* name(Wait wait) {
-  switch (wait) {
-    case Wait::kBarrier:
-      return "barrier";
-    case Wait::kWarpBarrier:
-      return "warp_barrier";
-    case Wait::kShuffle:
-      return "shuffle";
-    case Wait::kTranspose:
-      return "transpose_8x8";
-    case Wait::kMultiplyAdd:
-      return "multiply_add";
-    default:
-      return "end";
-  }
-}
-
-void check_limits(const LaunchShape& shape) {
-  const auto check = [&](bool holds, const std::string& rule, int64_t came) {
-    if (!holds) {
-      throw Fault(concat("launch of ", shape.kernel, ": ", rule, ", got ", came));
-    }
-  };
-  check(shape.threads >= 1 && shape.threads <= kMostThreads, "a block has 1 to 1024 threads",
-        shape.threads);
-  check(shape.x >= 1 && shape.x <= kMostBlocksX, "a grid has 1 to 2^31 - 1 blocks in x", shape.x);
-  check(shape.y >= 1 && shape.y <= kMostBlocksYZ, "a grid has 1 to 65535 blocks in y", shape.y);
-  check(shape.z >= 1 && shape.z <= kMostBlocksYZ, "a grid has 1 to 65535 blocks in z", shape.z);
-  check(shape.shared_bytes <= kMostShared, "a block has at most 232448 bytes of shared memory",
-        static_cast<int64_t>(shape.shared_bytes));
-}
-
-}  // namespace
-
-void run(const LaunchShape& shape, const std::function<void()>& thread) {
-  const std::lock_guard lock(one_launch);
-  check_limits(shape);
-  scheduler.run(shape, thread);
-}
 
 void Scheduler::run(const LaunchShape& shape, const std::function<void()>& thread) {
   body_ = &thread;
@@ -182,8 +134,9 @@ int Scheduler::next() {
   while (true) {
     const int number = warp_order_[static_cast<size_t>(warp_position_)];
     Warp& warp = warps_[static_cast<size_t>(number)];
-    if (warp.next < warp.lanes)
+    if (warp.next < warp.lanes) {
       return number * kLanes + warp.order[static_cast<size_t>(warp.next++)];
+    }
     const Wait wait = waiting_[static_cast<size_t>(number * kLanes)].wait;
     const bool of_block = wait == Wait::kBarrier || wait == Wait::kEnd;
     if (!warp_met(number)) return kCaller;
@@ -196,12 +149,8 @@ int Scheduler::next() {
   }
 }
 
-bool Scheduler::all_wait_alike(int begin, int end) const {
-  const Waiting& first = waiting_[static_cast<size_t>(begin)];
-  return std::all_of(waiting_.begin() + begin, waiting_.begin() + end, [&](const Waiting& other) {
-    return other.wait == first.wait &&
-           (first.wait == Wait::kEnd || same_place(other.where, first.where));
-  });
+std::span<const Waiting> Scheduler::waiting(int begin, int end) const {
+  return {waiting_.data() + begin, waiting_.data() + end};
 }
 
 // Whether the lanes of a warp, all of which wait, may go on together or wait for other warps.
@@ -209,60 +158,29 @@ bool Scheduler::warp_met(int number) {
   Warp& warp = warps_[static_cast<size_t>(number)];
   const int begin = number * kLanes;
   const int end = begin + warp.lanes;
-  const auto for_warp = [](const Waiting& waiting) {
-    return waiting.wait != Wait::kBarrier && waiting.wait != Wait::kEnd;
+  const std::span<const Waiting> lanes = waiting(begin, end);
+  const auto for_block = [](const Waiting& lane) {
+    return lane.wait == Wait::kBarrier || lane.wait == Wait::kEnd;
   };
-  if (std::none_of(waiting_.begin() + begin, waiting_.begin() + end, for_warp)) return true;
-  if (warp.lanes < kLanes || !all_wait_alike(begin, end)) {
-    failure_ = std::make_exception_ptr(Fault(divergence(begin, end, concat(", warp ", number))));
+  if (std::all_of(lanes.begin(), lanes.end(), for_block)) return true;
+  if (warp.lanes < kLanes || !all_alike(lanes)) {
+    failure_ = std::make_exception_ptr(
+        Fault(divergence(lanes, kLanes, concat(kernel_and_block(), ", warp ", number))));
     return false;
   }
-  if (waiting_[static_cast<size_t>(begin)].wait == Wait::kMultiplyAdd)
-    multiply_fragments(warp.products);
+  if (lanes[0].wait == Wait::kMultiplyAdd) multiply_fragments(warp.products);
   warp.side ^= 1;
   return true;
 }
 
 // Whether the threads of a block, all of which wait, may go on.
 bool Scheduler::block_met() {
-  if (!all_wait_alike(0, shape_->threads)) {
-    failure_ = std::make_exception_ptr(Fault(divergence(0, shape_->threads, "")));
+  if (!all_alike(waiting_)) {
+    failure_ =
+        std::make_exception_ptr(Fault(divergence(waiting_, shape_->threads, kernel_and_block())));
     return false;
   }
   return waiting_[0].wait == Wait::kBarrier;
-}
-
-std::string Scheduler::divergence(int begin, int end, const std::string& who) const {
-  struct Group {
-    Waiting waiting;
-    int count;
-  };
-  std::vector<Group> groups;
-  for (int i = begin; i < end; ++i) {
-    const Waiting& waiting = waiting_[static_cast<size_t>(i)];
-    const auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& other) {
-      return other.waiting.wait == waiting.wait &&
-             (waiting.wait == Wait::kEnd || same_place(other.waiting.where, waiting.where));
-    });
-    if (group != groups.end()) {
-      ++group->count;
-    } else {
-      groups.push_back({waiting, 1});
-    }
-  }
-  std::stable_sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) {
-    return a.waiting.wait != Wait::kEnd && b.waiting.wait == Wait::kEnd;
-  });
-  std::string text = concat(name(groups[0].waiting.wait), " in ", kernel_and_block(), who, ": ");
-  for (size_t i = 0; i < groups.size(); ++i) {
-    const auto& [waiting, count] = groups[i];
-    text += concat(i == 0 ? "" : ", ", count);
-    if (i == 0) text += concat(" of ", who.empty() ? end - begin : kLanes, " threads");
-    text += waiting.wait == Wait::kEnd
-                ? " have ended"
-                : concat(" reached ", place(waiting.where), " (", name(waiting.wait), ")");
-  }
-  return text;
 }
 
 std::string Scheduler::kernel_and_block() const {

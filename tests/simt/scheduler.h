@@ -5,25 +5,16 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "tests/simt/fiber.h"
 #include "tests/simt/hooks.h"
 #include "tests/simt/shared_memory.h"
+#include "tests/simt/waiting.h"
 
 namespace simt {
-
-/// What a thread waits for.
-enum class Wait : uint8_t {
-  kNothing,
-  kBarrier,
-  kWarpBarrier,
-  kShuffle,
-  kTranspose,
-  kMultiplyAdd,
-  kEnd,  // of the block
-};
 
 inline constexpr int kLanes = 32;
 inline constexpr int kMostThreads = 1024;
@@ -35,11 +26,6 @@ struct OpenCopy {
   std::array<unsigned char, 16> bytes;
   Where where;
   int64_t group;
-};
-
-struct Waiting {
-  Wait wait = Wait::kNothing;
-  Where where;
 };
 
 struct Thread {
@@ -100,10 +86,9 @@ class Scheduler {
   void start_phase();
   void start_lanes(Warp& warp);
   int next();
-  bool all_wait_alike(int begin, int end) const;
+  std::span<const Waiting> waiting(int begin, int end) const;
   bool warp_met(int warp);
   bool block_met();
-  std::string divergence(int begin, int end, const std::string& who) const;
   std::string kernel_and_block() const;
   Fiber& fiber(int thread);
   template <typename T>
