@@ -123,7 +123,7 @@ RADGPT_DEVICE void update(const AdamW& step, float keep, float gradient, float& 
   master = master * keep - step.rate * first / deviation;
 }
 
-static RADGPT_KERNEL(kAdamWThreads) void adamw_kernel(AdamW call) {
+static RADGPT_KERNEL(kAdamWThreads, 1) void adamw_kernel(AdamW call) {
   RADGPT_SHARED(Words4, shared, kTensorWords);
   const AdamWBlock block = own_block(call.tensors, shared);
   const float keep = block.tensor->decay == WeightDecay::kYes ? call.keep : 1.0f;
@@ -154,8 +154,8 @@ static RADGPT_KERNEL(kAdamWThreads) void adamw_kernel(AdamW call) {
   for_each_element(block, four, one);
 }
 
-static RADGPT_KERNEL(kAdamWThreads) void publish_kernel(const float* master,
-                                                        TrainedTensors tensors) {
+static RADGPT_KERNEL(kAdamWThreads, 1) void publish_kernel(const float* master,
+                                                           TrainedTensors tensors) {
   RADGPT_SHARED(Words4, shared, kTensorWords);
   const AdamWBlock block = own_block(tensors, shared);
   for_each_element(

@@ -21,8 +21,8 @@ RADGPT_DEVICE double sum_of_block(double value, double* of_warp) {
   return sum;
 }
 
-static RADGPT_KERNEL(kNormThreads) void squares_kernel(const float* values, int64_t count,
-                                                       double* sums) {
+static RADGPT_KERNEL(kNormThreads, 1) void squares_kernel(const float* values, int64_t count,
+                                                          double* sums) {
   RADGPT_SHARED(double, of_warp, kNormThreads / kWarp);
   const int64_t begin = blockIdx.x * kNormBlock;
   const int64_t end = begin + kNormBlock < count ? begin + kNormBlock : count;
@@ -45,8 +45,8 @@ static RADGPT_KERNEL(kNormThreads) void squares_kernel(const float* values, int6
 }
 
 /// One block: the root of the sum of `count` sums.
-static RADGPT_KERNEL(kNormThreads) void norm_kernel(const double* sums, int64_t count,
-                                                    double* norm) {
+static RADGPT_KERNEL(kNormThreads, 1) void norm_kernel(const double* sums, int64_t count,
+                                                       double* norm) {
   RADGPT_SHARED(double, of_warp, kNormThreads / kWarp);
   double sum = 0.0;
   for (int64_t i = threadIdx.x; i < count; i += kNormThreads) sum += load<double>(sums + i);

@@ -75,7 +75,8 @@ RADGPT_DEVICE float load_logit(const BFloat16* logit) {
 /// One block a row. A thread takes every 1024th group of eight logits; the up to seven logits
 /// behind the last group are taken by one thread each. The second pass goes backwards: what the
 /// first read last is still in the cache.
-static RADGPT_KERNEL(kCrossEntropyThreads) void cross_entropy_kernel(CrossEntropy<BFloat16> call) {
+static RADGPT_KERNEL(kCrossEntropyThreads,
+                     1) void cross_entropy_kernel(CrossEntropy<BFloat16> call) {
   RADGPT_SHARED(float, largest_of_warp, kWarp);
   RADGPT_SHARED(float, sum_of_warp, kWarp);
   const int thread = static_cast<int>(threadIdx.x);

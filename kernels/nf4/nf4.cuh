@@ -42,7 +42,7 @@ RADGPT_DEVICE float largest_of_block(float value, float* of_warp) {
 
 /// Codes of eight values a thread, and the largest magnitude of every 64: eight threads.
 template <typename T>
-RADGPT_KERNEL(kNf4Threads)
+RADGPT_KERNEL(kNf4Threads, 1)
 void nf4_codes_kernel(const T* source, int64_t count, uint8_t* codes, float* absmax) {
   const int64_t first = 8 * (static_cast<int64_t>(blockIdx.x) * kNf4Threads + threadIdx.x);
   float values[8] = {};
@@ -67,8 +67,8 @@ void nf4_codes_kernel(const T* source, int64_t count, uint8_t* codes, float* abs
 }
 
 /// One block: the mean of the largest magnitudes.
-static RADGPT_KERNEL(kNf4Threads) void nf4_offset_kernel(const float* absmax, int64_t count,
-                                                         float* offset) {
+static RADGPT_KERNEL(kNf4Threads, 1) void nf4_offset_kernel(const float* absmax, int64_t count,
+                                                            float* offset) {
   RADGPT_SHARED(double, of_thread, kNf4Threads);
   double sum = 0.0;
   for (int64_t j = threadIdx.x; j < count; j += kNf4Threads) sum += load<float>(absmax + j);
@@ -81,7 +81,7 @@ static RADGPT_KERNEL(kNf4Threads) void nf4_offset_kernel(const float* absmax, in
 }
 
 /// One block a scale: the codes of 256 largest magnitudes.
-static RADGPT_KERNEL(kNf4Threads) void nf4_absmax_kernel(const float* absmax, Nf4Weight weight) {
+static RADGPT_KERNEL(kNf4Threads, 1) void nf4_absmax_kernel(const float* absmax, Nf4Weight weight) {
   RADGPT_SHARED(float, map, 256);
   RADGPT_SHARED(float, of_warp, kNf4Threads / kWarp);
   const int64_t j = static_cast<int64_t>(blockIdx.x) * kNf4AbsmaxBlock + threadIdx.x;
@@ -126,8 +126,8 @@ RADGPT_DEVICE void load_nf4_tables(const Nf4Weight& weight, int64_t first, float
 
 /// A block writes 32,768 values, eight a thread at a time, or, behind the blocks of values, as many
 /// of the border.
-static RADGPT_KERNEL(kNf4Threads) void nf4_dequantise_kernel(Nf4Dequantise call,
-                                                             uint32_t value_blocks) {
+static RADGPT_KERNEL(kNf4Threads, 1) void nf4_dequantise_kernel(Nf4Dequantise call,
+                                                                uint32_t value_blocks) {
   RADGPT_SHARED(float, values, 16);
   RADGPT_SHARED(float, absmax, kNf4AbsmaxPerBlock);
   const bool is_border = blockIdx.x >= value_blocks;

@@ -20,7 +20,7 @@ RADGPT_DEVICE void rotate_two(uint32_t& lower, uint32_t& upper, const float* cos
 /// One block a token: all its heads turn by the same angles, which are read once. A thread turns
 /// the pairs of one V, four or eight, at a time.
 template <typename V>
-RADGPT_KERNEL(kRopeThreads)
+RADGPT_KERNEL(kRopeThreads, 1)
 void rope_kernel(Rope<BFloat16> call) {
   RADGPT_SHARED(float, cosines, kRopeMostHeadDim / 2);
   RADGPT_SHARED(float, sines, kRopeMostHeadDim / 2);

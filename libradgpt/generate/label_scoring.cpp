@@ -54,8 +54,7 @@ void append(ScoringPack& scoring, const LabelQuery& query, int32_t end_of_text) 
 std::vector<double> sums_per_label(const Baichuan& model, const ScoringPack& scoring) {
   const at::Tensor hidden = model.forward(scoring.pack, {}, scoring.rows);
   const at::Tensor log_probabilities =
-      head_log_probabilities(hidden, model.head(),
-                             at::tensor(scoring.targets, at::kLong).to(hidden.device()))
+      head_log_probabilities(hidden, model.head(), at::tensor(scoring.targets, at::kLong))
           .cpu()
           .contiguous();
   const float* values = log_probabilities.const_data_ptr<float>();

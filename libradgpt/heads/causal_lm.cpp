@@ -19,7 +19,7 @@ double CausalLmHead::weight(const Pack& pack) const {
 
 HeadOutput CausalLmHead::forward(const at::Tensor& hidden, const Pack& pack, double divisor) const {
   if (pack.target_rows.empty()) return no_terms(hidden);
-  const at::Tensor targets = at::tensor(pack.targets, at::kLong).to(hidden.device());
+  const at::Tensor targets = at::tensor(pack.targets, at::kLong);
   const at::Tensor loss = head_cross_entropy(read_rows(hidden, pack), model_.head(), targets,
                                              divisor, pack.target_weights);
   return {.loss = loss, .loss_sum = loss.item<double>() * divisor, .terms = terms(pack)};

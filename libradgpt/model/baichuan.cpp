@@ -132,8 +132,9 @@ at::Tensor Baichuan::forward(const Pack& pack, const DropoutKey& key,
 at::Tensor Baichuan::forward_rows(const Pack& pack, const DropoutKey& key,
                                   const at::Tensor& rows) const {
   const at::Tensor positions = index_tensor(pack.positions);
+  const AttentionLayout layout(pack.segments, device());
   return run_layers(embed(pack.tokens), key, rows, [&](size_t, const at::Tensor& qkv) {
-    return segment_attention(qkv, positions, pack.segments, config_.num_attention_heads, encoding_);
+    return segment_attention(qkv, positions, layout, config_.num_attention_heads, encoding_);
   });
 }
 
@@ -142,11 +143,12 @@ at::Tensor Baichuan::prefill(const Pack& pack, const std::vector<int64_t>& rows,
                              std::vector<LayerCache>& cache) const {
   const at::NoGradGuard no_grad;
   const at::Tensor positions = index_tensor(pack.positions);
-  return run_layers(
-      embed(pack.tokens), {}, index_tensor(rows), [&](size_t layer, const at::Tensor& qkv) {
-        return prefill_attention(qkv, positions, pack.segments, config_.num_attention_heads,
-                                 encoding_, sequence_of_segment, cache.at(layer));
-      });
+  const AttentionLayout layout(pack.segments, device());
+  return run_layers(embed(pack.tokens), {}, index_tensor(rows),
+                    [&](size_t layer, const at::Tensor& qkv) {
+                      return prefill_attention(qkv, positions, layout, config_.num_attention_heads,
+                                               encoding_, sequence_of_segment, cache.at(layer));
+                    });
 }
 
 at::Tensor Baichuan::decode(const std::vector<int64_t>& tokens,

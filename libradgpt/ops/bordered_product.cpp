@@ -6,6 +6,7 @@
 #include "libradgpt/base/error.h"
 #include "libradgpt/ops/bordered_rows.h"
 #include "libradgpt/ops/device_kernels.h"
+#include "libradgpt/ops/matrix_product.h"
 
 namespace radgpt {
 
@@ -26,7 +27,7 @@ TakenFromDy take_from_dy(const BorderedProduct& product, const at::Tensor& dy,
   const bool source = needs.source || needs.norm;
   TakenFromDy taken;
   if (device_kernels(dy) != nullptr) {
-    if (source) taken.input.x = at::mm(dy, weight.weight());
+    if (source) taken.input.x = matrix_product(dy, weight.weight());
     if (weight.pairs.empty()) return taken;
     const OutputGradients output = output_gradients(product, dy, WithS::kYes);
     taken.input.s = output.s;
@@ -82,13 +83,13 @@ at::Tensor bordered_forward(BorderedProduct& product) {
   const BorderedWeight& weight = product.weight;
   const int64_t columns = weight.in_features;
   if (weight.pairs.empty() && input.kind == InputKind::kPlain) {
-    return at::mm(input.source, weight.weight().t());
+    return matrix_product(input.source, weight.weight().t());
   }
   const at::Tensor x_hat = write_bordered_input(product);
   if (!weight.pairs.empty()) {
     product.border = x_hat.narrow(1, columns, x_hat.size(1) - columns).contiguous();
   }
-  return at::mm(x_hat, weight.storage.narrow(1, 0, x_hat.size(1)).t());
+  return matrix_product(x_hat, weight.storage.narrow(1, 0, x_hat.size(1)).t());
 }
 
 ProductGradients bordered_backward(const BorderedProduct& product, const at::Tensor& dy,
@@ -100,7 +101,7 @@ ProductGradients bordered_backward(const BorderedProduct& product, const at::Ten
   const bool source = needs.source || needs.norm;
   ProductGradients result;
   if (source && input.kind == InputKind::kPlain && weight.pairs.empty()) {
-    result.source = at::mm(gradient, weight.weight());
+    result.source = matrix_product(gradient, weight.weight());
   } else if (source || adapters) {
     const ProductNeeds rows{needs.source, needs.norm, adapters, false};
     const TakenFromDy taken = take_from_dy(product, gradient, rows);

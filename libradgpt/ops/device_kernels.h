@@ -4,9 +4,15 @@
 
 #include <string>
 
+#include "kernels/adamw/adamw.h"
+#include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/gemm/gemm.h"
 #include "kernels/lora_linear/lora_input.h"
 #include "kernels/lora_linear/lora_output.h"
 #include "kernels/rms_norm/rms_norm.h"
+#include "kernels/rope/rope.h"
+#include "kernels/segment_attention/cached_attention.h"
+#include "kernels/segment_attention/segment_attention.h"
 #include "kernels/swiglu/swiglu.h"
 
 namespace radgpt {
@@ -25,6 +31,17 @@ struct DeviceKernels {
   decltype(&kernels::lora_input_backward_workspace) lora_input_backward_workspace;
   decltype(&kernels::lora_output_backward_cuda) lora_output_backward;
   decltype(&kernels::lora_output_backward_workspace) lora_output_backward_workspace;
+  decltype(&kernels::rope_cuda) rope;
+  decltype(&kernels::segment_attention_forward_cuda) attention_forward;
+  decltype(&kernels::segment_attention_backward_cuda) attention_backward;
+  decltype(&kernels::segment_attention_backward_workspace) attention_backward_workspace;
+  decltype(&kernels::cache_store_cuda) cache_store;
+  decltype(&kernels::cached_attention_cuda) cached_attention;
+  decltype(&kernels::cross_entropy_cuda) cross_entropy;
+  decltype(&kernels::adamw_cuda) adamw;
+  decltype(&kernels::gradient_norm_cuda) gradient_norm;
+  decltype(&kernels::gradient_norm_workspace) gradient_norm_workspace;
+  void (*gemm)(const kernels::Gemm<kernels::BFloat16>& call, kernels::Stream stream);
   /// The stream that LibTorch uses now on this thread.
   kernels::Stream (*stream)();
 };

@@ -7,16 +7,18 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/norm.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <cmath>
-#include <limits>
 
 #include "kernels/primitives/lanes.h"
-#include "kernels/primitives/row_loops.h"
 #include "libradgpt/base/error.h"
 #include "libradgpt/ops/composite_node.h"
+#include "libradgpt/ops/matrix_product.h"
+#include "libradgpt/ops/run_kernel.h"
 #include "libradgpt/ops/visit_type.h"
 
 namespace radgpt {
@@ -26,84 +28,49 @@ using namespace kernels;
 namespace {
 
 /// Logits of a chunk of rows take at most this much. Fewer rows would make the products over the
-/// vocabulary wait for memory: at 125,696 tokens in bfloat16 this is 256 rows.
+/// vocabulary wait for memory: at 125,696 tokens in bfloat16 this is 256 rows on a CPU, 1,024 on a
+/// GPU, which needs that many to be busy.
 constexpr int64_t kChunkBytes = 64 << 20;
+constexpr int64_t kDeviceChunkBytes = 256 << 20;
 
-/// Logits of one row become exp(logit - largest) in `exponentials` (whole lanes). Returns the log
-/// of the sum of exp(logit).
-template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] Compute<T> log_sum_exp(
-    const T* logits, int64_t n, Compute<T>* exponentials, Compute<T>* sum) {
-  using C = Compute<T>;
-  Lanes<C> largest = Lanes<C>{} - std::numeric_limits<C>::infinity();
-  int64_t i = 0;
-  for (; i + kLanes<C> <= n; i += kLanes<C>) {
-    Lanes<C> values;
-    take(logits + i, kLanes<C>, values);
-    largest = values > largest ? values : largest;
-  }
-  C shift = max_of<C>(largest);
-  for (; i < n; ++i) shift = std::max(shift, static_cast<C>(logits[i]));
-  Lanes<C> sums{};
-  for (i = 0; i < n; i += kLanes<C>) {
-    Lanes<C> values;
-    take(logits + i, n - i, values);
-    for (int64_t lane = n - i; lane < kLanes<C>; ++lane) {
-      values[lane] = -std::numeric_limits<C>::infinity();
-    }
-    values -= shift;
-    exponentiate(values);
-    sums += values;
-    put(values, kLanes<C>, exponentials + i);
-  }
-  *sum = sum_of<C>(sums);
-  return shift + std::log(*sum);
+/// Rows of logits on a GPU start at multiples of 16 bytes.
+constexpr int64_t kLogitsStep = 8;
+
+int64_t chunk_rows(const HeadWeight& weight) {
+  const bool device = device_kernels(weight.normalised) != nullptr;
+  const int64_t row_bytes = weight.normalised.size(0) * weight.normalised.element_size();
+  return std::max<int64_t>((device ? kDeviceChunkBytes : kChunkBytes) / row_bytes / 16 * 16, 16);
 }
 
-/// Calls work(row, log of the sum, sum, exponentials) for every row of logits, in parallel.
-template <typename T, typename Work>
-void for_each_row(const at::Tensor& logits, const Work& work) {
-  using C = Compute<T>;
-  const int64_t vocabulary = logits.size(1);
-  const T* values = values_of<T>(logits);
-  at::parallel_for(0, logits.size(0), 1, [&](int64_t begin, int64_t end) {
-    std::vector<C> exponentials(round_up(vocabulary, kLanes<C>));
-    for (int64_t row = begin; row < end; ++row) {
-      C sum = 0;
-      const C log_sum =
-          log_sum_exp(values + row * vocabulary, vocabulary, exponentials.data(), &sum);
-      work(row, log_sum, sum, exponentials.data());
-    }
-  });
+/// Room for the logits of `rows` rows.
+at::Tensor logits_buffer(int64_t rows, const HeadWeight& weight) {
+  const int64_t vocabulary = weight.normalised.size(0);
+  const int64_t stride = (vocabulary + kLogitsStep - 1) / kLogitsStep * kLogitsStep;
+  return at::empty({rows, stride}, weight.normalised.options()).narrow(1, 0, vocabulary);
 }
 
-/// log softmax(logits)[targets] per row; logits become factors[row] * (softmax - one_hot(target)).
-at::Tensor replace_by_gradient(const at::Tensor& logits, const at::Tensor& targets,
-                               const double* factors) {
-  at::Tensor result = at::empty(targets.sizes(), targets.options().dtype(at::kDouble));
-  double* log_probabilities = result.mutable_data_ptr<double>();
-  const int64_t* target_of_row = targets.const_data_ptr<int64_t>();
+/// log softmax(logits)[targets] per row, in the type of sums. With factors [rows] of that type,
+/// logits become factors[row] * (softmax - one_hot(target)).
+at::Tensor cross_entropy_rows(const at::Tensor& logits, const at::Tensor& targets,
+                              const at::Tensor& factors) {
+  at::Tensor result =
+      at::empty(targets.sizes(), logits.options().dtype(at::toOpMathType(logits.scalar_type())));
   visit_type(logits.scalar_type(), "head_cross_entropy", [&](auto zero) {
     using T = decltype(zero);
     using C = Compute<T>;
-    const int64_t vocabulary = logits.size(1);
-    T* values = mutable_values_of<T>(logits);
-    for_each_row<T>(logits, [&](int64_t row, C log_sum, C sum, const C* exponentials) {
-      T* gradient = values + row * vocabulary;
-      const int64_t target = target_of_row[row];
-      log_probabilities[row] = static_cast<C>(gradient[target]) - log_sum;
-      const auto factor = static_cast<C>(factors[row]);
-      const C share = factor / sum;
-      round_row(exponentials, vocabulary, gradient, share);
-      gradient[target] = static_cast<T>(exponentials[target] * share - factor);
-    });
+    const kernels::CrossEntropy<T> call{
+        .rows = logits.size(0),
+        .vocabulary = logits.size(1),
+        .logits = mutable_values_of<T>(logits),
+        .stride = logits.stride(0),
+        .targets = targets.const_data_ptr<int64_t>(),
+        .factors = factors.defined() ? factors.const_data_ptr<C>() : nullptr,
+        .log_probabilities = result.mutable_data_ptr<C>()};
+    run_kernel<T>(
+        logits, [&](auto& device, auto stream) { device.cross_entropy(call, stream); },
+        [&](auto workers) { kernels::cross_entropy_cpu(call, workers); });
   });
   return result;
-}
-
-int64_t chunk_rows(const HeadWeight& weight) {
-  const int64_t row_bytes = weight.normalised.size(0) * weight.normalised.element_size();
-  return std::max<int64_t>(kChunkBytes / row_bytes / 16 * 16, 16);
 }
 
 void check_head(const at::Tensor& hidden, const HeadWeight& weight, const at::Tensor& targets) {
@@ -117,47 +84,55 @@ void check_head(const at::Tensor& hidden, const HeadWeight& weight, const at::Te
   require(targets.sizes() == at::IntArrayRef{hidden.size(0)} && targets.scalar_type() == at::kLong,
           "head_cross_entropy: targets must be int64 [", hidden.size(0), "], got ",
           targets.scalar_type(), " ", targets.sizes());
-  if (targets.numel() == 0) return;
+  if (targets.numel() == 0 || !targets.is_cpu()) return;
   const int64_t least = targets.min().item<int64_t>(), most = targets.max().item<int64_t>();
   require(least >= 0 && most < weight.normalised.size(0),
           "head_cross_entropy: targets must be in [0, ", weight.normalised.size(0), "), got ",
           least < 0 ? least : most);
 }
 
-/// Loss and the gradients that are wanted.
+/// The gradients that are wanted.
 struct LossPass {
-  double loss = 0.0;
   at::Tensor hidden;      ///< [rows, width] type of hidden
   at::Tensor normalised;  ///< [vocabulary, width] type of the master
 };
 
-void loss_pass(const at::Tensor& hidden, const HeadWeight& weight, const at::Tensor& targets,
-               const std::vector<double>& factors, LossPass& pass) {
+/// Fills in the gradients and returns the log-probabilities of the targets, [rows].
+at::Tensor loss_pass(const at::Tensor& hidden, const HeadWeight& weight, const at::Tensor& targets,
+                     const at::Tensor& factors, LossPass& pass) {
   const at::Tensor& normalised = weight.normalised;
   const int64_t step = std::min(chunk_rows(weight), hidden.size(0));
   // Both buffers serve all chunks: fresh memory of this size costs more than it takes to fill it.
-  at::Tensor buffer = at::empty({step, normalised.size(0)}, hidden.options());
+  const at::Tensor buffer = logits_buffer(step, weight);
   at::Tensor product;
   if (pass.normalised.defined()) product = at::empty_like(normalised);
+  at::Tensor log_probabilities = at::empty(targets.sizes(), factors.options());
   for (int64_t first = 0; first < hidden.size(0); first += step) {
     const int64_t rows = std::min(step, hidden.size(0) - first);
     const at::Tensor chunk = hidden.narrow(0, first, rows);
-    at::Tensor logits = buffer.narrow(0, 0, rows);
-    at::mm_out(logits, chunk, normalised.t());
-    const at::Tensor log_probabilities =
-        replace_by_gradient(logits, targets.narrow(0, first, rows), factors.data() + first);
-    for (int64_t row = 0; row < rows; ++row) {
-      pass.loss -= log_probabilities.const_data_ptr<double>()[row] * factors[first + row];
-    }
+    const at::Tensor logits = buffer.narrow(0, 0, rows);
+    matrix_product_into(logits, chunk, normalised.t());
+    log_probabilities.narrow(0, first, rows)
+        .copy_(cross_entropy_rows(logits, targets.narrow(0, first, rows),
+                                  factors.narrow(0, first, rows)));
     if (pass.hidden.defined()) {
-      at::Tensor part = pass.hidden.narrow(0, first, rows);
-      at::mm_out(part, logits, normalised);
+      matrix_product_into(pass.hidden.narrow(0, first, rows), logits, normalised);
     }
     if (product.defined()) {
       at::mm_out(product, logits.t(), chunk);
       pass.normalised.add_(product);
     }
   }
+  return log_probabilities;
+}
+
+/// -sum of a[i] b[i] in double; on the CPU in the order of i.
+double negative_dot(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor products = a.to(at::kDouble) * b;
+  if (!products.is_cpu()) return -products.sum().item<double>();
+  double sum = 0.0;
+  for (int64_t i = 0; i < products.numel(); ++i) sum -= products.const_data_ptr<double>()[i];
+  return sum;
 }
 
 /// g, the gradient of one row of N = W / |W|, becomes that of W: (g - N (N . g)) / |W|.
@@ -197,7 +172,10 @@ void through_normalisation(const at::Tensor& master, at::Tensor& gradient) {
 }
 
 void through_normalisation(const at::Tensor& master, at::Tensor& gradient) {
-  if (master.scalar_type() == at::kDouble) {
+  if (!master.is_cpu()) {
+    const at::Tensor norm = master.norm(2, {1}, true).clamp_min(1e-12), n = master / norm;
+    gradient = (gradient - n * (n * gradient).sum(1, true)) / norm;
+  } else if (master.scalar_type() == at::kDouble) {
     through_normalisation<double>(master, gradient);
   } else {
     through_normalisation<float>(master, gradient);
@@ -249,10 +227,12 @@ at::Tensor head_cross_entropy(const at::Tensor& hidden, const HeadWeight& weight
     const at::Tensor rows = hidden.detach().contiguous();
     if (train_hidden) pass.hidden = at::empty_like(rows);
     if (train_head) pass.normalised = at::zeros_like(weight.master);
-    loss_pass(rows, weight, targets.contiguous(), factors, pass);
+    const auto sums = hidden.options().dtype(at::toOpMathType(hidden.scalar_type()));
+    const at::Tensor exact_factors = at::tensor(factors, at::kDouble).to(hidden.device());
+    const at::Tensor log_probabilities = loss_pass(
+        rows, weight, targets.to(hidden.device()).contiguous(), exact_factors.to(sums), pass);
     if (train_head) through_normalisation(weight.master, pass.normalised);
-    loss = at::scalar_tensor(pass.loss,
-                             hidden.options().dtype(at::toOpMathType(hidden.scalar_type())));
+    loss = at::scalar_tensor(negative_dot(log_probabilities, exact_factors), sums);
   }
   if (!gradients_wanted({hidden, weight.master})) return loss;
   return record(loss, make_node<HeadCrossEntropyNode>(pass.hidden, pass.normalised),
@@ -261,22 +241,26 @@ at::Tensor head_cross_entropy(const at::Tensor& hidden, const HeadWeight& weight
 
 at::Tensor head_logits(const at::Tensor& hidden, const HeadWeight& weight) {
   const at::NoGradGuard forward_only;
-  return at::mm(hidden, weight.normalised.t()).to(at::kFloat);
+  const at::Tensor logits = logits_buffer(hidden.size(0), weight);
+  matrix_product_into(logits, hidden, weight.normalised.t());
+  return logits.to(at::kFloat);
 }
 
 at::Tensor head_log_probabilities(const at::Tensor& hidden, const HeadWeight& weight,
                                   const at::Tensor& targets) {
   check_head(hidden, weight, targets);
   const at::NoGradGuard forward_only;
-  const at::Tensor rows = hidden.contiguous(), ids = targets.contiguous();
+  const at::Tensor rows = hidden.contiguous();
+  const at::Tensor ids = targets.to(hidden.device()).contiguous();
   at::Tensor result = at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat));
-  const int64_t step = chunk_rows(weight);
-  const std::vector<double> ones(static_cast<size_t>(step), 1.0);
+  const int64_t step = std::min(chunk_rows(weight), rows.size(0));
+  const at::Tensor buffer = logits_buffer(step, weight);
   for (int64_t first = 0; first < rows.size(0); first += step) {
     const int64_t count = std::min(step, rows.size(0) - first);
-    const at::Tensor logits = at::mm(rows.narrow(0, first, count), weight.normalised.t());
+    const at::Tensor logits = buffer.narrow(0, 0, count);
+    matrix_product_into(logits, rows.narrow(0, first, count), weight.normalised.t());
     result.narrow(0, first, count)
-        .copy_(replace_by_gradient(logits, ids.narrow(0, first, count), ones.data()));
+        .copy_(cross_entropy_rows(logits, ids.narrow(0, first, count), {}));
   }
   return result;
 }

@@ -23,7 +23,7 @@ struct HeadWeight {
 /// (Hsu et al., arXiv 2410.10989) with a frozen head.
 ///
 ///   hidden   [rows, hidden]   only rows with a target; may be empty (result 0)
-///   targets  [rows] int64
+///   targets  [rows] int64, on the CPU, where they are checked, or on the device of hidden
 ///   weights  [rows], or empty for all 1
 at::Tensor head_cross_entropy(const at::Tensor& hidden, const HeadWeight& weight,
                               const at::Tensor& targets, double divisor,

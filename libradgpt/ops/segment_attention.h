@@ -26,19 +26,35 @@ struct PositionEncoding {
   PositionEncoding to(at::Device device) const;
 };
 
+/// Which tokens of a pack see which, for all layers of a forward pass: the segments, and the tiles
+/// that a GPU visits. Copies share them.
+class AttentionLayout {
+ public:
+  /// Throws Error unless segments cover the tokens in order and prefixes have no prefix themselves.
+  AttentionLayout(std::vector<Segment> segments, at::Device device = at::kCPU);
+
+  const std::vector<Segment>& segments() const { return segments_; }
+  const at::Tensor& tiles() const { return tiles_; }  ///< one a row, on the device
+
+ private:
+  std::vector<Segment> segments_;
+  at::Tensor tiles_;
+};
+
 /// Softmax attention within segments and their prefixes (see Segment):
 ///
 ///   q, k, v = thirds of qkv, each head-major; RoPE: q and k rotated in fp32 (rotate-half)
 ///   o_i = sum_j softmax_j(q_i . k_j / sqrt(head_dim) + slope_h (position_j - position_i)) v_j
 ///
 /// with scores, bias and softmax in fp32. One autograd node; keeps qkv and the row sums. Throws
-/// Error unless segments cover the tokens in order and prefixes have no prefix themselves.
+/// Error unless the layout is one of all tokens. On a GPU qkv is rotated in place, and kept so,
+/// unless it is a leaf.
 ///
 ///   qkv        [tokens, 3 * hidden]
 ///   positions  [tokens] int64
 ///   result     [tokens, hidden]   type of qkv
 at::Tensor segment_attention(const at::Tensor& qkv, const at::Tensor& positions,
-                             const std::vector<Segment>& segments, int64_t heads,
+                             const AttentionLayout& layout, int64_t heads,
                              const PositionEncoding& encoding);
 
 /// Rotated keys and values of one layer for generation: row s belongs to sequence s, of which the
@@ -51,7 +67,7 @@ struct LayerCache {
 /// As segment_attention without gradients, and fills the cache: rows of segment i (and of its
 /// prefix before them) become entries 0, 1, … of sequence sequence_of_segment[i]; -1: not cached.
 at::Tensor prefill_attention(const at::Tensor& qkv, const at::Tensor& positions,
-                             const std::vector<Segment>& segments, int64_t heads,
+                             const AttentionLayout& layout, int64_t heads,
                              const PositionEncoding& encoding,
                              const std::vector<int32_t>& sequence_of_segment, LayerCache& cache);
 

@@ -1,5 +1,4 @@
 #include "libradgpt/ops/device_kernel_table.h"
-#include "libradgpt/ops/device_kernels.h"
 #include "tests/device/test_type.h"
 
 namespace radgpt {

@@ -16,9 +16,12 @@ LayerCache empty_cache(int64_t sequences, int64_t capacity, at::ScalarType type)
           torch::zeros({sequences, capacity, kHidden}, type)};
 }
 
+using Segments = std::vector<Segment>;
+
 at::Tensor whole(const at::Tensor& qkv, const PositionEncoding& encoding) {
   const auto length = static_cast<int32_t>(qkv.size(0));
-  return segment_attention(qkv, torch::arange(length), {{0, length, 0, 0}}, kHeads, encoding);
+  return segment_attention(qkv, torch::arange(length), Segments{{0, length, 0, 0}}, kHeads,
+                           encoding);
 }
 
 /// Two prompts of unequal length, then token by token: against attention over the whole sequences.
@@ -36,8 +39,9 @@ void expect_decoding_equals_whole(const PositionEncoding& encoding, at::ScalarTy
   const at::Tensor prompt_rows =
       torch::cat({sequences[1].narrow(0, 0, prompts[1]), sequences[0].narrow(0, 0, prompts[0])});
   const at::Tensor positions = torch::cat({torch::arange(prompts[1]), torch::arange(prompts[0])});
-  const at::Tensor prefilled = prefill_attention(
-      prompt_rows, positions, {{0, 9, 0, 0}, {9, 14, 0, 0}}, kHeads, encoding, {2, 1}, cache);
+  const at::Tensor prefilled =
+      prefill_attention(prompt_rows, positions, Segments{{0, 9, 0, 0}, {9, 14, 0, 0}}, kHeads,
+                        encoding, {2, 1}, cache);
   expect_close(prefilled.narrow(0, 9, 5), expected[0].narrow(0, 0, 5), relative);
   for (int32_t step = 0; step < kNew; ++step) {
     const std::vector<int32_t> lengths = {prompts[0] + step, prompts[1] + step};
@@ -64,10 +68,10 @@ TEST_CASE("Cached attention: a prefix is cached before the rows of its branch") 
   const at::Tensor qkv = short_values({9, 3 * kHidden}, 7, at::kDouble);
   LayerCache branched = empty_cache(1, 8, at::kDouble), plain = empty_cache(1, 8, at::kDouble);
   prefill_attention(qkv, torch::tensor({0, 1, 2, 3, 4, 3, 4, 5, 0}, torch::kLong),
-                    {{0, 3, 0, 0}, {3, 5, 0, 3}, {5, 8, 0, 3}, {8, 9, 0, 0}}, kHeads, encoding,
-                    {-1, -1, 0, -1}, branched);
+                    Segments{{0, 3, 0, 0}, {3, 5, 0, 3}, {5, 8, 0, 3}, {8, 9, 0, 0}}, kHeads,
+                    encoding, {-1, -1, 0, -1}, branched);
   const at::Tensor rows = torch::cat({qkv.narrow(0, 0, 3), qkv.narrow(0, 5, 3)});
-  prefill_attention(rows, torch::arange(6), {{0, 6, 0, 0}}, kHeads, encoding, {0}, plain);
+  prefill_attention(rows, torch::arange(6), Segments{{0, 6, 0, 0}}, kHeads, encoding, {0}, plain);
   CHECK(torch::equal(branched.keys, plain.keys));
   CHECK(torch::equal(branched.values, plain.values));
 }

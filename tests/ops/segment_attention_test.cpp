@@ -191,8 +191,9 @@ TEST_CASE("Attention: refuses segments that do not fit, and says which") {
   CHECK_THROWS_AS(run({{0, 2, 0, 0}, {1, 4, 0, 0}}), Error);
   CHECK_THROWS_AS(run({{0, 2, 0, 0}, {2, 4, 0, 1}}), Error);
   CHECK_THROWS_AS(run({{0, 1, 0, 0}, {1, 2, 0, 1}, {2, 4, 1, 2}}), Error);
-  CHECK_THROWS_AS(
-      segment_attention(qkv, positions, {{0, 4, 0, 0}}, 2, PositionEncoding::rope(2, 3)), Error);
+  CHECK_THROWS_AS(segment_attention(qkv, positions, std::vector<Segment>{{0, 4, 0, 0}}, 2,
+                                    PositionEncoding::rope(2, 3)),
+                  Error);
 }
 
 }  // namespace
