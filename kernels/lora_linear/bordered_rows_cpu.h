@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "kernels/primitives/adapter_inputs.h"
-#include "kernels/primitives/lanes.h"
 #include "kernels/primitives/row_loops.h"
+#include "kernels/primitives/thin_product.h"
 #include "kernels/primitives/workers.h"
 
 namespace radgpt::kernels {
@@ -15,21 +15,9 @@ namespace radgpt::kernels {
 // in the forward pass, the adapters' part of the backward pass. Both work on a few rows at a time
 // while they are in cache.
 
-/// A of one adapter as tile_product wants it, in the type of sums.
+/// The adapters' A in the layouts of thin_product.h.
 template <typename T>
-struct AdapterOperand {
-  using C = Compute<T>;
-
-  DropoutMask mask;
-  int64_t rank = 0;
-  int64_t column = 0;           ///< in the border
-  int64_t padded_rank = 0;      ///< row stride of a_transposed
-  int64_t padded_columns = 0;   ///< row stride of a
-  std::vector<C> a;             ///< [rank, columns], zero behind each row
-  std::vector<C> a_transposed;  ///< [columns, rank], zero behind each row
-
-  AdapterOperand(const AdapterInput<T>& adapter, int64_t columns);
-};
+std::vector<ThinMatrix<T>> thin_matrices(const AdapterInputs<T>& inputs, int64_t columns);
 
 /// Writes S = dropout(Y) A^T of a few rows of Y at a time.
 template <typename T>
@@ -40,9 +28,8 @@ class BorderWriter {
   static constexpr int64_t kRows = 16;  ///< at a time, at most
 
   struct Scratch {
-    std::vector<C> masked;   ///< [kRows, columns] dropout(Y)
-    std::vector<C> factors;  ///< [columns]
-    std::vector<C> s;        ///< [kRows, rank]
+    std::vector<uint64_t> kept;
+    std::vector<C> s;
   };
 
   BorderWriter(const AdapterInputs<T>& inputs, int64_t columns, int64_t border);
@@ -51,14 +38,10 @@ class BorderWriter {
   void write_rows(int64_t first, int64_t last, T* y, int64_t stride, Scratch& scratch) const;
 
  private:
-  void apply_mask(const AdapterOperand<T>& adapter, int64_t row, const T* y, C* masked,
-                  Scratch& scratch) const;
-
-  std::vector<AdapterOperand<T>> adapters_;
+  const AdapterInputs<T>& inputs_;
+  std::vector<ThinMatrix<T>> a_;
   int64_t columns_;
   int64_t border_;
-  int64_t masked_stride_;
-  int64_t widest_ = 0;
 };
 
 /// A forward pass: write_row(row, y) writes a row of Y, S follows.
@@ -79,54 +62,46 @@ void write_bordered_rows(const Call& call, const Workers& workers, const WriteRo
   });
 }
 
-/// Sums over a part of the rows.
-template <typename C>
-struct RowSums {
-  std::vector<std::vector<C>> a;  ///< per adapter [rank, padded columns]
-  std::vector<C> weight;          ///< [columns] of the norm weight, or empty
-};
-
-/// The adapters' part of a backward pass.
+/// The adapters' part of a backward pass over one block of rows after the other.
 template <typename T>
 class AdapterBackward {
   using C = Compute<T>;
 
  public:
-  /// One block of rows, each of row_stride() elements.
+  static constexpr int64_t kBlock = kMostThinRows;  ///< rows of a block, at most
+  static constexpr int64_t kFewRows = 4;            ///< rows of dY at a time
+
+  /// Of a block.
   struct Scratch {
     std::vector<T> y;
-    std::vector<C> gradient;  ///< dY
-    std::vector<C> masked;    ///< dropout(Y)
-    std::vector<C> update;    ///< dS A
-    std::vector<C> factors;
-    std::vector<C> ds;
+    std::vector<C> gradient;                  ///< of kFewRows rows
+    std::vector<std::vector<uint64_t>> kept;  ///< per adapter
   };
+  /// dA of each adapter over a part of the rows, without 1 / (1 - dropout).
+  using Sums = std::vector<ThinSums<C>>;
 
   AdapterBackward(const AdapterInputs<T>& inputs, const AdapterGradients<T>& gradients,
                   int64_t columns);
-  int64_t block_rows() const { return block_; }
-  int64_t row_stride() const { return padded_; }
-  bool wants_a() const { return wants_a_; }
+  bool wants_a() const { return gradients_.da[0] != nullptr; }
   Scratch scratch() const;
-  RowSums<C> empty_sums() const;
-  /// Adds the adapters' share to scratch.gradient if `add_gradient`, and the rows' part of dA, made
-  /// of scratch.y, to `sums`. For rows [first, last).
-  void add_block(int64_t first, int64_t last, bool add_gradient, Scratch& scratch,
-                 RowSums<C>& sums) const;
+  Sums empty_sums() const;
+  /// Makes the masks of rows [first, last).
+  void start_block(int64_t first, int64_t last, Scratch& scratch) const;
+  /// Adds the rows' part of dA, which is made of scratch.y.
+  void add_a(int64_t first, int64_t last, const Scratch& scratch, Sums& sums) const;
+  /// Adds the adapters' share to `gradient`, kFewRows or fewer rows from `row` on of the block that
+  /// begins at `first`.
+  void add_gradient(int64_t first, int64_t row, int64_t rows, Scratch& scratch) const;
   /// Writes dA, the sum over all parts in their order.
-  void write_sums(const std::vector<RowSums<C>>& parts) const;
+  void write_a(const std::vector<Sums>& parts) const;
 
  private:
-  void add_gradient(const AdapterOperand<T>& adapter, int64_t rows, Scratch& scratch) const;
-  void add_a(const AdapterOperand<T>& adapter, int64_t rows, Scratch& scratch,
-             std::vector<C>& da) const;
+  KeptBits kept_of(int i, int64_t row, const Scratch& scratch) const;
 
-  std::vector<AdapterOperand<T>> adapters_;
-  AdapterGradients<T> gradients_;
+  const AdapterInputs<T>& inputs_;
+  const AdapterGradients<T>& gradients_;
+  std::vector<ThinMatrix<T>> a_;
   int64_t columns_;
-  int64_t padded_;
-  int64_t block_;
-  bool wants_a_;
 };
 
 /// Rows are summed over in at most this many parts, whatever the number of workers, each part in
@@ -141,40 +116,48 @@ template <typename T, typename Call, typename WriteRow, typename BackwardRow>
 void bordered_rows_backward(const Call& call, Compute<T>* dweight, const Workers& workers,
                             const WriteRow& write_row, const BackwardRow& backward_row) {
   using C = Compute<T>;
-  const AdapterBackward<T> adapters(call.inputs, call.gradients, call.columns);
+  using Adapters = AdapterBackward<T>;
+  const Adapters adapters(call.inputs, call.gradients, call.columns);
   const int64_t parts = std::clamp<int64_t>(call.rows / kFewestRowsPerPart, 1, kMostParts);
   const int64_t rows_per_part = round_up(call.rows, parts) / parts;
-  const int64_t stride = adapters.row_stride();
-  std::vector<RowSums<C>> sums(parts);
-  const auto block = [&](int64_t first, int64_t last, auto& scratch, RowSums<C>& part) {
-    for (int64_t row = first; row < last; ++row) {
-      const int64_t at = (row - first) * stride;
-      if (call.dy != nullptr) {
-        widen_row(call.dy + row * call.dy_stride, call.columns, scratch.gradient.data() + at);
+  std::vector<typename Adapters::Sums> sums(parts);
+  std::vector<std::vector<C>> weight_sums(parts);
+  const auto block = [&](int64_t first, int64_t last, auto& scratch, int64_t part) {
+    adapters.start_block(first, last, scratch);
+    if (adapters.wants_a()) {
+      for (int64_t row = first; row < last; ++row) {
+        write_row(row, scratch.y.data() + (row - first) * call.columns);
       }
-      if (adapters.wants_a()) write_row(row, scratch.y.data() + at);
+      adapters.add_a(first, last, scratch, sums[part]);
     }
-    adapters.add_block(first, last, call.dy != nullptr, scratch, part);
-    for (int64_t row = first; row < last && call.dy != nullptr; ++row) {
-      backward_row(row, scratch.gradient.data() + (row - first) * stride,
-                   dweight == nullptr ? nullptr : part.weight.data());
+    for (int64_t few = first; few < last && call.dy != nullptr; few += Adapters::kFewRows) {
+      const int64_t rows = std::min(Adapters::kFewRows, last - few);
+      for (int64_t i = 0; i < rows; ++i) {
+        widen_row(call.dy + (few + i) * call.dy_stride, call.columns,
+                  scratch.gradient.data() + i * call.columns);
+      }
+      adapters.add_gradient(first, few, rows, scratch);
+      for (int64_t i = 0; i < rows; ++i) {
+        backward_row(few + i, scratch.gradient.data() + i * call.columns,
+                     dweight == nullptr ? nullptr : weight_sums[part].data());
+      }
     }
   };
   workers.run(parts, [&](int64_t begin, int64_t end) {
     auto scratch = adapters.scratch();
     for (int64_t part = begin; part < end; ++part) {
       sums[part] = adapters.empty_sums();
-      if (dweight != nullptr) sums[part].weight.resize(call.columns);
+      if (dweight != nullptr) weight_sums[part].resize(call.columns);
       const int64_t end_of_part = std::min((part + 1) * rows_per_part, call.rows);
-      for (int64_t row = part * rows_per_part; row < end_of_part; row += adapters.block_rows()) {
-        block(row, std::min(row + adapters.block_rows(), end_of_part), scratch, sums[part]);
+      for (int64_t row = part * rows_per_part; row < end_of_part; row += Adapters::kBlock) {
+        block(row, std::min(row + Adapters::kBlock, end_of_part), scratch, part);
       }
     }
   });
-  adapters.write_sums(sums);
+  adapters.write_a(sums);
   if (dweight == nullptr) return;
   std::fill(dweight, dweight + call.columns, C{0});
-  for (const auto& part : sums) add_row(part.weight.data(), call.columns, dweight);
+  for (const auto& part : weight_sums) add_row(part.data(), call.columns, dweight);
 }
 
 }  // namespace radgpt::kernels

@@ -2,81 +2,37 @@
 #include <vector>
 
 #include "kernels/lora_linear/lora_output.h"
-#include "kernels/primitives/lanes.h"
 #include "kernels/primitives/row_loops.h"
-#include "kernels/primitives/tile_product.h"
+#include "kernels/primitives/thin_product.h"
 
 namespace radgpt::kernels {
 
 namespace {
 
 constexpr int64_t kColumnsPerTask = 256;
-constexpr int64_t kRowsPerTile = 64;
+constexpr int64_t kRowsPerTask = 16;
 
-/// dB of one adapter: tasks are columns of dY, so that each is summed over all rows by one worker.
+/// Columns [first, first + columns) of dB of one adapter, summed over all rows in their order.
 template <typename T>
-class BGradient {
+void write_db(const LoraOutputBackward<T>& call, const AdapterOutput<T>& adapter, int64_t first,
+              int64_t columns) {
   using C = Compute<T>;
-
- public:
-  BGradient(const LoraOutputBackward<T>& call, const AdapterOutput<T>& adapter)
-      : dy_(call.dy + adapter.row_begin),
-        dy_stride_(call.out_features),
-        rows_(call.rows),
-        width_(adapter.row_end - adapter.row_begin),
-        rank_(adapter.rank),
-        scale_(static_cast<C>(adapter.scale)),
-        result_(adapter.db),
-        s_(rows_ * rank_) {
-    for (int64_t row = 0; row < rows_; ++row) {
-      widen_row(call.s + row * call.s_stride + adapter.column, rank_, s_.data() + row * rank_);
+  ThinSums<C> sums(adapter.rank, columns);
+  for (int64_t row = 0; row < call.rows; row += kMostThinRows) {
+    const int64_t rows = std::min(kMostThinRows, call.rows - row);
+    const T* dy = call.dy + row * call.out_features + adapter.row_begin + first;
+    const T* s = call.s + row * call.s_stride + adapter.column;
+    sums.add(ThinRows<T>{s, rows, adapter.rank, call.s_stride},
+             ThinRows<T>{dy, rows, columns, call.out_features});
+  }
+  for (int64_t j = 0; j < columns; ++j) {
+    for (int64_t r = 0; r < adapter.rank; ++r) {
+      adapter.db[(first + j) * adapter.rank + r] = sums.row(r)[j] * static_cast<C>(adapter.scale);
     }
   }
+}
 
-  void run(const Workers& workers) const {
-    workers.run(
-        round_up(width_, kColumnsPerTask) / kColumnsPerTask, [&](int64_t begin, int64_t end) {
-          std::vector<C> tile(kRowsPerTile * kColumnsPerTask), sums(rank_ * kColumnsPerTask);
-          for (int64_t task = begin; task < end; ++task) {
-            const int64_t first = task * kColumnsPerTask;
-            const int64_t columns = std::min(kColumnsPerTask, width_ - first);
-            add_up(first, columns, tile, sums);
-            for (int64_t j = 0; j < columns; ++j) {
-              for (int64_t r = 0; r < rank_; ++r) {
-                result_[(first + j) * rank_ + r] = sums[r * kColumnsPerTask + j] * scale_;
-              }
-            }
-          }
-        });
-  }
-
- private:
-  /// sums [rank, kColumnsPerTask] = S^T dy[:, first : first + columns], in the order of rows.
-  void add_up(int64_t first, int64_t columns, std::vector<C>& tile, std::vector<C>& sums) const {
-    std::fill(sums.begin(), sums.end(), C{0});
-    for (int64_t begin = 0; begin < rows_; begin += kRowsPerTile) {
-      const int64_t rows = std::min(kRowsPerTile, rows_ - begin);
-      for (int64_t r = 0; r < rows; ++r) {
-        widen_row(dy_ + (begin + r) * dy_stride_ + first, columns,
-                  tile.data() + r * kColumnsPerTask);
-      }
-      tile_product<C>({rank_, columns, rows, s_.data() + begin * rank_, 1, rank_, tile.data(),
-                       kColumnsPerTask, sums.data(), kColumnsPerTask},
-                      TileResult::kAdd);
-    }
-  }
-
-  const T* dy_;
-  int64_t dy_stride_;
-  int64_t rows_;
-  int64_t width_;
-  int64_t rank_;
-  C scale_;
-  C* result_;
-  std::vector<C> s_;  ///< [rows, rank]
-};
-
-/// dS of all adapters: tasks are rows.
+/// dS of all adapters.
 template <typename T>
 class SGradient {
   using C = Compute<T>;
@@ -85,58 +41,60 @@ class SGradient {
   explicit SGradient(const LoraOutputBackward<T>& call) : call_(call) {
     for (int i = 0; i < call.count; ++i) {
       const AdapterOutput<T>& adapter = call.adapters[i];
-      const int64_t stride = round_up(adapter.rank, kLanes<C>);
-      std::vector<C>& b = b_.emplace_back((adapter.row_end - adapter.row_begin) * stride);
-      for (int64_t j = adapter.row_begin; j < adapter.row_end; ++j) {
-        widen_row(call.weight_border + j * call.weight_stride + adapter.column, adapter.rank,
-                  b.data() + (j - adapter.row_begin) * stride);
-      }
+      b_.emplace_back(call.weight_border + adapter.row_begin * call.weight_stride + adapter.column,
+                      adapter.rank, adapter.row_end - adapter.row_begin, 1, call.weight_stride);
+      widest_ = std::max(widest_, b_.back().padded_rank());
     }
   }
 
   void run(const Workers& workers) const {
-    workers.run(round_up(call_.rows, kRows) / kRows, [&](int64_t begin, int64_t end) {
-      const int64_t width = round_up(call_.out_features, kLanes<C>);
-      std::vector<C> dy(kRows * width), ds(kRows * kMostRank);
+    workers.run(round_up(call_.rows, kRowsPerTask) / kRowsPerTask, [&](int64_t begin, int64_t end) {
+      std::vector<C> ds(kRowsPerTask * widest_);
       for (int64_t task = begin; task < end; ++task) {
-        const int64_t first = task * kRows, rows = std::min(kRows, call_.rows - first);
-        for (int64_t r = 0; r < rows; ++r) {
-          widen_row(call_.dy + (first + r) * call_.out_features, call_.out_features,
-                    dy.data() + r * width);
-          T* out = call_.ds + (first + r) * call_.ds_stride;
-          std::fill(out, out + call_.border, T{});
-        }
-        for (int i = 0; i < call_.count; ++i) write_rows(i, first, rows, dy, ds);
+        const int64_t first = task * kRowsPerTask;
+        write_rows(first, std::min(kRowsPerTask, call_.rows - first), ds);
       }
     });
   }
 
  private:
-  static constexpr int64_t kRows = 16;
-
-  void write_rows(int i, int64_t first, int64_t rows, const std::vector<C>& dy,
-                  std::vector<C>& ds) const {
-    const AdapterOutput<T>& adapter = call_.adapters[i];
-    const int64_t stride = round_up(adapter.rank, kLanes<C>);
-    tile_product<C>(
-        {rows, adapter.rank, adapter.row_end - adapter.row_begin, dy.data() + adapter.row_begin,
-         round_up(call_.out_features, kLanes<C>), 1, b_[i].data(), stride, ds.data(), stride},
-        TileResult::kOverwrite);
-    for (int64_t r = 0; r < rows; ++r) {
-      round_row(ds.data() + r * stride, adapter.rank,
-                call_.ds + (first + r) * call_.ds_stride + adapter.column);
+  void write_rows(int64_t first, int64_t rows, std::vector<C>& ds) const {
+    T* out = call_.ds + first * call_.ds_stride;
+    for (int64_t i = 0; i < rows; ++i) {
+      std::fill_n(out + i * call_.ds_stride, call_.border, T{});
+    }
+    for (int a = 0; a < call_.count; ++a) {
+      const AdapterOutput<T>& adapter = call_.adapters[a];
+      b_[a].multiply_by_transpose({call_.dy + first * call_.out_features + adapter.row_begin, rows,
+                                   b_[a].columns(), call_.out_features},
+                                  ds.data());
+      for (int64_t i = 0; i < rows; ++i) {
+        round_row(ds.data() + i * b_[a].padded_rank(), adapter.rank,
+                  out + i * call_.ds_stride + adapter.column);
+      }
     }
   }
 
   const LoraOutputBackward<T>& call_;
-  std::vector<std::vector<C>> b_;  ///< per adapter scale * B, [its rows, padded rank]
+  std::vector<ThinMatrix<T>> b_;  ///< per adapter scale * B, transposed: [rank, its rows]
+  int64_t widest_ = 0;
 };
 
 }  // namespace
 
 template <typename T>
 void lora_output_backward_cpu(const LoraOutputBackward<T>& call, const Workers& workers) {
-  for (int i = 0; i < call.count; ++i) BGradient<T>(call, call.adapters[i]).run(workers);
+  for (int i = 0; i < call.count; ++i) {
+    const AdapterOutput<T>& adapter = call.adapters[i];
+    const int64_t width = adapter.row_end - adapter.row_begin;
+    workers.run(round_up(width, kColumnsPerTask) / kColumnsPerTask,
+                [&](int64_t begin, int64_t end) {
+                  for (int64_t first = begin * kColumnsPerTask;
+                       first < std::min(end * kColumnsPerTask, width); first += kColumnsPerTask) {
+                    write_db(call, adapter, first, std::min(kColumnsPerTask, width - first));
+                  }
+                });
+  }
   if (call.ds != nullptr) SGradient<T>(call).run(workers);
 }
 

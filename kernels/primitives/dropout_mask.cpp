@@ -1,12 +1,99 @@
 #include "kernels/primitives/dropout_mask.h"
 
+#include <immintrin.h>
+
 #include "kernels/primitives/lanes.h"
 
 namespace radgpt::kernels {
 
 namespace {
 
+constexpr uint32_t kLeftFactor = 0xD2511F53, kRightFactor = 0xCD9E8D57;
+constexpr uint32_t kLeftKey = 0x9E3779B9, kRightKey = 0xBB67AE85;
+constexpr int kRounds = 10;
+/// Registers that one loop of mask_bits_avx512 works on, so that none waits for its own product.
+constexpr int kStreams = 4;
+
 using LongWords = uint64_t __attribute__((vector_size(64)));
+
+/// The 64-bit products of the lower halves.
+[[gnu::target("avx512f"), gnu::always_inline]] inline LongWords product(const LongWords& a,
+                                                                        const LongWords& b) {
+  return reinterpret_cast<LongWords>(
+      _mm512_maskz_mul_epu32(0xFF, reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+}
+
+/// The keys of all rounds in all lanes: the compiler would make them anew for every counter.
+struct RoundKeys {
+  LongWords left[kRounds], right[kRounds];
+
+  explicit RoundKeys(std::array<uint32_t, 2> key) {
+    for (int round = 0; round < kRounds; ++round) {
+      left[round] = LongWords{} + key[0];
+      right[round] = LongWords{} + key[1];
+      key[0] += kLeftKey;
+      key[1] += kRightKey;
+    }
+  }
+};
+
+/// philox() of 8 counters in each of some registers, a word in the lower half of 64 bits; the upper
+/// half is whatever a product left there, which no product reads.
+[[gnu::target("avx512f"), gnu::always_inline]] inline void philox_streams(
+    const RoundKeys& keys, LongWords (&counter)[kStreams][4]) {
+#pragma GCC unroll 10
+  for (int round = 0; round < kRounds; ++round) {
+#pragma GCC unroll 4
+    for (auto& c : counter) {
+      const LongWords left = product(c[0], LongWords{} + kLeftFactor);
+      const LongWords right = product(c[2], LongWords{} + kRightFactor);
+      c[0] = (right >> 32) ^ c[1] ^ keys.left[round];
+      c[1] = right;
+      c[2] = (left >> 32) ^ c[3] ^ keys.right[round];
+      c[3] = left;
+    }
+  }
+}
+
+/// Bits of 64 columns, from the words of their even and odd quads.
+[[gnu::target("avx512f,bmi2"), gnu::always_inline]] inline uint64_t kept_bits(
+    const LongWords (&even)[4], const LongWords (&odd)[4], uint32_t threshold) {
+  uint64_t kept = 0;
+#pragma GCC unroll 4
+  for (int w = 0; w < 4; ++w) {
+    const __m512i both = _mm512_mask_blend_epi32(0xAAAA, reinterpret_cast<__m512i>(even[w]),
+                                                 reinterpret_cast<__m512i>(odd[w] << 32));
+    const uint64_t lanes =
+        _mm512_cmpge_epu32_mask(both, reinterpret_cast<__m512i>(Words{} + threshold));
+    kept |= _pdep_u64(lanes, uint64_t{0x1111111111111111} << w);
+  }
+  return kept;
+}
+
+[[gnu::target("avx512f,bmi2")]] void mask_bits_avx512(const DropoutMask& mask, int64_t first,
+                                                      int64_t last, int64_t columns,
+                                                      uint64_t* bits) {
+  const LongWords quads = {0, 2, 4, 6, 8, 10, 12, 14};
+  const RoundKeys keys(mask.key);
+  for (int64_t row = first; row < last; ++row, bits += mask_words(columns)) {
+    for (int64_t column = 0; column < columns; column += 32 * kStreams) {
+      LongWords words[kStreams][4];
+#pragma GCC unroll 4
+      for (int i = 0; i < kStreams; ++i) {
+        words[i][0] = quads + static_cast<uint64_t>(column / 4 + i / 2 * 16 + i % 2);
+        words[i][1] = LongWords{} + static_cast<uint32_t>(row);
+        words[i][2] = LongWords{} + mask.module;
+        words[i][3] = LongWords{} + mask.pack;
+      }
+      philox_streams(keys, words);
+#pragma GCC unroll 2
+      for (int i = 0; i < kStreams; i += 2) {
+        const uint64_t kept = kept_bits(words[i], words[i + 1], mask.threshold);
+        if (column + i * 32 < columns) bits[column / 64 + i / 2] = kept;
+      }
+    }
+  }
+}
 
 /// Both halves of the 64-bit products of 16 words with one word.
 [[gnu::always_inline]] inline void multiply(const Words& words, uint64_t factor, Words& high,
@@ -18,79 +105,58 @@ using LongWords = uint64_t __attribute__((vector_size(64)));
   high = reinterpret_cast<Words>((even >> 32) | (odd & ~lower_half));
 }
 
-/// philox() of 16 counters at once; they differ in their first word.
+/// philox() of 16 counters at once.
 [[gnu::always_inline]] inline void philox_lanes(std::array<uint32_t, 2> key, Words (&counter)[4]) {
 #pragma GCC unroll 10
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < kRounds; ++round) {
     Words left_high, left_low, right_high, right_low;
-    multiply(counter[0], 0xD2511F53, left_high, left_low);
-    multiply(counter[2], 0xCD9E8D57, right_high, right_low);
+    multiply(counter[0], kLeftFactor, left_high, left_low);
+    multiply(counter[2], kRightFactor, right_high, right_low);
     counter[0] = right_high ^ counter[1] ^ key[0];
     counter[1] = right_low;
     counter[2] = left_high ^ counter[3] ^ key[1];
     counter[3] = left_low;
-    key[0] += 0x9E3779B9;
-    key[1] += 0xBB67AE85;
+    key[0] += kLeftKey;
+    key[1] += kRightKey;
   }
 }
 
-/// Lane i of word w becomes element 4 i + w.
-[[gnu::always_inline]] inline void interleave(const Lanes<float> (&words)[4], float* out) {
-  const Words lower = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
-  const Words upper = {8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-  for (int half = 0; half < 2; ++half) {
-    const Words& part = half == 0 ? lower : upper;
-    const Lanes<float> even = __builtin_shuffle(words[0], words[2], part);
-    const Lanes<float> odd = __builtin_shuffle(words[1], words[3], part);
-    put(__builtin_shuffle(even, odd, lower), 16, out + 32 * half);
-    put(__builtin_shuffle(even, odd, upper), 16, out + 32 * half + 16);
-  }
-}
-
-/// kMaskStep factors of one row, from `column` on.
-[[gnu::always_inline]] inline void mask_step(const DropoutMask& mask, int64_t row, int64_t column,
-                                             float* factors) {
+[[gnu::always_inline]] inline void row_bits(const DropoutMask& mask, uint32_t row, int64_t columns,
+                                            uint64_t* bits) {
   const Words first = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const Lanes<float> kept = Lanes<float>{} + static_cast<float>(mask.kept);
-  Words words[4] = {first + static_cast<uint32_t>(column / 4), Words{} + static_cast<uint32_t>(row),
-                    Words{} + mask.module, Words{} + mask.pack};
-  philox_lanes(mask.key, words);
-  Lanes<float> values[4];
-  for (int w = 0; w < 4; ++w) values[w] = words[w] >= mask.threshold ? kept : Lanes<float>{};
-  interleave(values, factors);
-}
-
-// Not target_clones: AVX-512 DQ, which it does not know, multiplies 64-bit words in one
-// instruction.
-[[gnu::target("avx512f,avx512dq")]] void mask_row_avx512(const DropoutMask& mask, int64_t row,
-                                                         int64_t columns, float* factors) {
-  for (int64_t column = 0; column < columns; column += kMaskStep) {
-    mask_step(mask, row, column, factors + column);
+  const Words place = (Words{} + 1)
+                      << (first % 8 * 4);  // of a lane's bit in its half of the result
+  for (int64_t column = 0; column < columns; column += 64) {
+    Words words[4] = {first + static_cast<uint32_t>(column / 4), Words{} + row,
+                      Words{} + mask.module, Words{} + mask.pack};
+    philox_lanes(mask.key, words);
+    Words kept{};
+    for (int w = 0; w < 4; ++w) kept |= words[w] >= mask.threshold ? place << w : Words{};
+    uint32_t lower = 0, upper = 0;
+    for (int lane = 0; lane < 8; ++lane) {
+      lower |= kept[lane];
+      upper |= kept[lane + 8];
+    }
+    bits[column / 64] = lower | static_cast<uint64_t>(upper) << 32;
   }
 }
 
-[[gnu::target_clones("avx2", "default")]] void mask_row_baseline(const DropoutMask& mask,
-                                                                 int64_t row, int64_t columns,
-                                                                 float* factors) {
-  for (int64_t column = 0; column < columns; column += kMaskStep) {
-    mask_step(mask, row, column, factors + column);
+[[gnu::target_clones("avx2", "default")]] void mask_bits_baseline(const DropoutMask& mask,
+                                                                  int64_t first, int64_t last,
+                                                                  int64_t columns, uint64_t* bits) {
+  for (int64_t row = first; row < last; ++row, bits += mask_words(columns)) {
+    row_bits(mask, static_cast<uint32_t>(row), columns, bits);
   }
 }
 
 }  // namespace
 
-void mask_row(const DropoutMask& mask, int64_t row, int64_t columns, float* factors) {
-  static const auto fastest =
-      __builtin_cpu_supports("avx512dq") ? mask_row_avx512 : mask_row_baseline;
-  fastest(mask, row, columns, factors);
-}
-
-void mask_row(const DropoutMask& mask, int64_t row, int64_t columns, double* factors) {
-  float step[kMaskStep];
-  for (int64_t column = 0; column < columns; column += kMaskStep) {
-    mask_step(mask, row, column, step);
-    for (int64_t i = 0; i < kMaskStep; ++i) factors[column + i] = step[i] != 0 ? mask.kept : 0.0;
-  }
+void mask_bits(const DropoutMask& mask, int64_t first, int64_t last, int64_t columns,
+               uint64_t* bits) {
+  static const auto fastest = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("bmi2")
+                                  ? mask_bits_avx512
+                                  : mask_bits_baseline;
+  fastest(mask, first, last, columns, bits);
 }
 
 }  // namespace radgpt::kernels

@@ -27,13 +27,12 @@ struct DropoutMask {
   }
 };
 
-/// Columns that mask_row writes at a time.
-inline constexpr int64_t kMaskStep = 64;
+/// Words that hold one bit for each of `columns`.
+constexpr int64_t mask_words(int64_t columns) { return (columns + 63) / 64; }
 
-/// factors[0:columns] = `kept` where the mask keeps, else 0, for one row, on the CPU. Writes whole
-/// steps: `factors` has room for `columns` rounded up to kMaskStep.
-void mask_row(const DropoutMask& mask, int64_t row, int64_t columns, float* factors);
-void mask_row(const DropoutMask& mask, int64_t row, int64_t columns, double* factors);
-void mask_row(const DropoutMask& mask, int64_t row, int64_t columns, double* factors);
+/// Rows [first, last) of the mask on the CPU, mask_words(columns) words each: bit k % 64 of word
+/// k / 64 is set where column k is kept.
+void mask_bits(const DropoutMask& mask, int64_t first, int64_t last, int64_t columns,
+               uint64_t* bits);
 
 }  // namespace radgpt::kernels

@@ -90,6 +90,17 @@ template <typename T>
   take(rounded, kLanes<Compute<T>>, values);
 }
 
+/// Lane i becomes zero unless bit i of `bits` is set.
+[[gnu::always_inline]] inline void keep(uint64_t bits, Lanes<float>& values) {
+  const Words lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const Words set = ((Words{} + static_cast<uint32_t>(bits)) >> lanes) & 1;
+  values = set != 0 ? values : Lanes<float>{};
+}
+
+[[gnu::always_inline]] inline void keep(uint64_t bits, Lanes<double>& values) {
+  for (int64_t i = 0; i < kLanes<double>; ++i) values[i] = bits >> i & 1 ? values[i] : 0.0;
+}
+
 /// The sum of the lanes, in a tree.
 template <typename C>
 [[gnu::always_inline]] inline C sum_of(const Lanes<C>& values) {

@@ -25,38 +25,39 @@ template <typename T>
 }
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void multiply_row(const T* x,
-                                                                       const Compute<T>* factor,
-                                                                       int64_t n, Compute<T>* y) {
+[[gnu::target_clones("avx512f", "avx2", "default")]] void widen_kept_row(const T* x,
+                                                                         const uint64_t* kept,
+                                                                         int64_t n, Compute<T>* y) {
   using C = Compute<T>;
   for (int64_t i = 0; i < n; i += kLanes<C>) {
-    Lanes<C> values, factors;
+    Lanes<C> values;
     take(x + i, n - i, values);
-    take(factor + i, n - i, factors);
-    put(values * factors, n - i, y + i);
+    keep(kept[i / 64] >> (i % 64), values);
+    put(values, n - i, y + i);
   }
 }
 
 template <typename C>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void add_product_row(const C* x,
-                                                                          const C* factor,
-                                                                          int64_t n, C* y) {
-  for (int64_t i = 0; i < n; i += kLanes<C>) {
-    Lanes<C> values, factors, sum;
-    take(x + i, n - i, values);
-    take(factor + i, n - i, factors);
-    take(y + i, n - i, sum);
-    put(sum + values * factors, n - i, y + i);
-  }
-}
-
-template <typename C>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void add_row(const C* x, int64_t n, C* y) {
+[[gnu::target_clones("avx512f", "avx2", "default")]] void add_row(const C* x, int64_t n, C* y,
+                                                                  C factor) {
   for (int64_t i = 0; i < n; i += kLanes<C>) {
     Lanes<C> values, sum;
     take(x + i, n - i, values);
     take(y + i, n - i, sum);
-    put(sum + values, n - i, y + i);
+    put(sum + values * factor, n - i, y + i);
+  }
+}
+
+template <typename C>
+[[gnu::target_clones("avx512f", "avx2", "default")]] void add_kept_row(const C* x,
+                                                                       const uint64_t* kept,
+                                                                       int64_t n, C* y, C factor) {
+  for (int64_t i = 0; i < n; i += kLanes<C>) {
+    Lanes<C> values, sum;
+    take(x + i, n - i, values);
+    keep(kept[i / 64] >> (i % 64), values);
+    take(y + i, n - i, sum);
+    put(sum + values * factor, n - i, y + i);
   }
 }
 
@@ -66,12 +67,12 @@ template void widen_row(const BFloat16*, int64_t, float*);
 template void round_row(const float*, int64_t, float*, float);
 template void round_row(const double*, int64_t, double*, double);
 template void round_row(const float*, int64_t, BFloat16*, float);
-template void multiply_row(const float*, const float*, int64_t, float*);
-template void multiply_row(const double*, const double*, int64_t, double*);
-template void multiply_row(const BFloat16*, const float*, int64_t, float*);
-template void add_product_row(const float*, const float*, int64_t, float*);
-template void add_product_row(const double*, const double*, int64_t, double*);
-template void add_row(const float*, int64_t, float*);
-template void add_row(const double*, int64_t, double*);
+template void widen_kept_row(const float*, const uint64_t*, int64_t, float*);
+template void widen_kept_row(const double*, const uint64_t*, int64_t, double*);
+template void widen_kept_row(const BFloat16*, const uint64_t*, int64_t, float*);
+template void add_row(const float*, int64_t, float*, float);
+template void add_row(const double*, int64_t, double*, double);
+template void add_kept_row(const float*, const uint64_t*, int64_t, float*, float);
+template void add_kept_row(const double*, const uint64_t*, int64_t, double*, double);
 
 }  // namespace radgpt::kernels

@@ -16,16 +16,16 @@ void widen_row(const T* x, int64_t n, Compute<T>* y);
 template <typename T>
 void round_row(const Compute<T>* x, int64_t n, T* y, Compute<T> factor = 1);
 
-/// y = x * factor
+/// y = x where the bit of an element is set in `kept` (bit i % 64 of word i / 64), else 0
 template <typename T>
-void multiply_row(const T* x, const Compute<T>* factor, int64_t n, Compute<T>* y);
+void widen_kept_row(const T* x, const uint64_t* kept, int64_t n, Compute<T>* y);
 
-/// y += x * factor
+/// y += factor * x
 template <typename C>
-void add_product_row(const C* x, const C* factor, int64_t n, C* y);
+void add_row(const C* x, int64_t n, C* y, C factor = 1);
 
-/// y += x
+/// y += factor * x where the bit of an element is set in `kept`
 template <typename C>
-void add_row(const C* x, int64_t n, C* y);
+void add_kept_row(const C* x, const uint64_t* kept, int64_t n, C* y, C factor);
 
 }  // namespace radgpt::kernels

@@ -1,5 +1,6 @@
 #include "kernels/primitives/dropout_mask.h"
 
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -18,33 +19,34 @@ DropoutMask mask_with(double dropout) {
   return mask;
 }
 
-TEST_CASE("Dropout mask: a row of factors is Philox, word by word") {
+bool bit(const std::vector<uint64_t>& bits, int64_t at) { return bits[at / 64] >> (at % 64) & 1; }
+
+TEST_CASE("Dropout mask: the bits of a row are Philox, word by word") {
   const DropoutMask mask = mask_with(0.3);
-  constexpr int64_t kColumns = 150;
-  for (uint32_t row = 0; row < 3; ++row) {
-    std::vector<float> factors(192);
-    std::vector<double> wide(192);
-    mask_row(mask, row, kColumns, factors.data());
-    mask_row(mask, row, kColumns, wide.data());
-    for (uint32_t column = 0; column < kColumns; ++column) {
-      const auto words = philox({column / 4, row, 12, 9}, {0x9ABCDEF0, 0x12345678});
-      const bool kept = words[column % 4] >= mask.threshold;
-      CHECK(factors[column] == (kept ? static_cast<float>(mask.kept) : 0.0f));
-      CHECK(wide[column] == (kept ? mask.kept : 0.0));
-      CHECK(mask.words(column / 4, row) == words);
+  for (const uint32_t columns : {1, 4, 63, 64, 65, 150, 1024}) {
+    std::vector<uint64_t> bits(3 * mask_words(columns) + 1, 77);
+    mask_bits(mask, 5, 8, columns, bits.data());
+    int64_t wrong = 0;
+    for (uint32_t row = 0; row < 3; ++row) {
+      for (uint32_t column = 0; column < columns; ++column) {
+        const auto words = philox({column / 4, row + 5, 12, 9}, {0x9ABCDEF0, 0x12345678});
+        wrong += mask.words(column / 4, row + 5) != words;
+        wrong += bit(bits, row * mask_words(columns) * 64 + column) !=
+                 (words[column % 4] >= mask.threshold);
+      }
     }
+    CHECK(wrong == 0);
+    CHECK(bits.back() == 77);
   }
 }
 
 TEST_CASE("Dropout mask: drops the share that is asked for") {
   const DropoutMask mask = mask_with(0.1);
   constexpr int64_t kRows = 1000, kColumns = 1024;
-  std::vector<float> factors(kColumns);
+  std::vector<uint64_t> bits(kRows * mask_words(kColumns));
+  mask_bits(mask, 0, kRows, kColumns, bits.data());
   int64_t dropped = 0;
-  for (int64_t row = 0; row < kRows; ++row) {
-    mask_row(mask, row, kColumns, factors.data());
-    for (const float factor : factors) dropped += factor == 0.0f;
-  }
+  for (const uint64_t word : bits) dropped += 64 - std::popcount(word);
   // Five deviations of a binomial with p = 0.1 around its mean.
   const double count = kRows * kColumns;
   CHECK(std::abs(static_cast<double>(dropped) - 0.1 * count) < 5 * std::sqrt(count * 0.1 * 0.9));
