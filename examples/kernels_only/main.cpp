@@ -33,15 +33,16 @@ Matrix random_matrix(int64_t count, float size, uint32_t seed) {
   return values;
 }
 
-/// c [m, n] = a [m, k] b, where b is [k, n] or, transposed, [n, k]. The one large product of each
-/// pass: a matrix library's place.
+/// c [m, n] = a [m, k] b^T for b [n, k], or a b for b [k, n], whose rows are kWidth apart. The one
+/// large product of each pass: a matrix library's place.
 enum class Transposed { kNo, kYes };
 Matrix product(const Matrix& a, const Matrix& b, int64_t m, int64_t n, int64_t k, Transposed how) {
   Matrix c(m * n);
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
       for (int64_t l = 0; l < k; ++l) {
-        c[i * n + j] += a[i * k + l] * (how == Transposed::kYes ? b[j * k + l] : b[l * n + j]);
+        const float factor = how == Transposed::kYes ? b[j * kWidth + l] : b[l * kWidth + j];
+        c[i * n + j] += a[i * k + l] * factor;
       }
     }
   }
@@ -98,13 +99,14 @@ Matrix forward(const AdaptedLinear& linear, const kernels::AdapterInputs<float>&
 }
 
 struct Gradients {
-  Matrix a = Matrix(kRank * kIn), b = Matrix(kOut * kRank), x = Matrix(kRows * kIn);
+  Matrix a = Matrix(kRank * kIn), b = Matrix(kOut * kRank), x;
 };
 
 Gradients backward(const AdaptedLinear& linear, const kernels::AdapterInputs<float>& inputs,
                    const Matrix& x, const Matrix& x_hat, const Matrix& dy) {
   Gradients gradients;
-  kernels::LoraOutputBackward<float> output;  // dB = scale dy^T S
+  Matrix ds(kRows * kBorder);
+  kernels::LoraOutputBackward<float> output;  // dS = dy (scale B), dB = scale dy^T S
   output.rows = kRows;
   output.out_features = kOut;
   output.dy = dy.data();
@@ -113,21 +115,22 @@ Gradients backward(const AdaptedLinear& linear, const kernels::AdapterInputs<flo
   output.border = kBorder;
   output.weight_border = linear.storage.data() + kIn;
   output.weight_stride = kWidth;
+  output.ds = ds.data();
+  output.ds_stride = kBorder;
   output.adapters[output.count++] = {0, kOut, kRank, 0, kScale, gradients.b.data()};
   kernels::lora_output_backward_cpu(output, kernels::ThreadWorkers(2));
 
-  // [dX0 | dS] in one product. (On a GPU dS comes from the kernel above, in its pass over dy.)
-  const Matrix d = product(dy, linear.storage, kRows, kWidth, kOut, Transposed::kNo);
-  kernels::LoraInputBackward<float> input;  // dX = dX0 + mask (dS A), dA = dS^T dropout(x)
+  gradients.x = product(dy, linear.storage, kRows, kIn, kOut, Transposed::kNo);
+  kernels::LoraInputBackward<float> input;  // dX += mask (dS A), dA = dS^T dropout(x)
   input.rows = kRows;
   input.columns = kIn;
   input.x = x.data();
-  input.dy = d.data();
-  input.dy_stride = kWidth;
+  input.dy = gradients.x.data();
+  input.dy_stride = kIn;
   input.dx = gradients.x.data();
   input.inputs = inputs;
-  input.gradients.ds = d.data() + kIn;
-  input.gradients.ds_stride = kWidth;
+  input.gradients.ds = ds.data();
+  input.gradients.ds_stride = kBorder;
   input.gradients.da[0] = gradients.a.data();
   kernels::lora_input_backward_cpu(input, kernels::ThreadWorkers(2));
   return gradients;

@@ -46,14 +46,6 @@ void BorderWriter<T>::write_rows(int64_t first, int64_t last, T* y, int64_t stri
 }
 
 template <typename T>
-AdapterBackward<T>::AdapterBackward(const AdapterInputs<T>& inputs,
-                                    const AdapterGradients<T>& gradients, int64_t columns)
-    : inputs_(inputs),
-      gradients_(gradients),
-      a_(thin_matrices(inputs, columns)),
-      columns_(columns) {}
-
-template <typename T>
 typename AdapterBackward<T>::Scratch AdapterBackward<T>::scratch() const {
   Scratch scratch;
   if (wants_a()) scratch.y.resize(kBlock * columns_);
@@ -88,20 +80,22 @@ void AdapterBackward<T>::start_block(int64_t first, int64_t last, Scratch& scrat
 }
 
 template <typename T>
-void AdapterBackward<T>::add_a(int64_t first, int64_t last, const Scratch& scratch,
+void AdapterBackward<T>::add_a(int64_t first, int64_t last, const T* y, const Scratch& scratch,
                                Sums& sums) const {
   for (int i = 0; i < inputs_.count; ++i) {
     const AdapterInput<T>& adapter = inputs_.adapters[i];
     const ThinRows<T> ds{gradients_.ds + first * gradients_.ds_stride + adapter.column,
                          last - first, adapter.rank, gradients_.ds_stride};
-    sums[i].add(ds, {scratch.y.data(), last - first, columns_, columns_, kept_of(i, 0, scratch)});
+    sums[i].add(ds, {y, last - first, columns_, columns_, kept_of(i, 0, scratch)});
   }
 }
 
-/// dY += mask (dS A) / (1 - dropout)
 template <typename T>
-void AdapterBackward<T>::add_gradient(int64_t first, int64_t row, int64_t rows,
-                                      Scratch& scratch) const {
+void AdapterBackward<T>::make_gradient(int64_t first, int64_t row, int64_t rows,
+                                       Scratch& scratch) const {
+  for (int64_t i = 0; i < rows; ++i) {
+    widen_row(dy_ + (row + i) * dy_stride_, columns_, scratch.gradient.data() + i * columns_);
+  }
   for (int i = 0; i < inputs_.count; ++i) {
     const AdapterInput<T>& adapter = inputs_.adapters[i];
     const ThinRows<T> ds{gradients_.ds + row * gradients_.ds_stride + adapter.column, rows,
@@ -112,19 +106,24 @@ void AdapterBackward<T>::add_gradient(int64_t first, int64_t row, int64_t rows,
 }
 
 template <typename T>
-void AdapterBackward<T>::write_a(const std::vector<Sums>& parts) const {
+void AdapterBackward<T>::write_a(const std::vector<Sums>& parts, const Workers& workers) const {
   for (int i = 0; i < inputs_.count && wants_a(); ++i) {
     const AdapterInput<T>& adapter = inputs_.adapters[i];
-    for (int64_t r = 0; r < adapter.rank; ++r) {
-      C* row = gradients_.da[i] + r * columns_;
-      std::fill(row, row + columns_, C{0});
-      for (const Sums& part : parts) {
-        add_row(part[i].row(r), columns_, row, static_cast<C>(adapter.mask.kept));
+    workers.run(adapter.rank, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        C* row = gradients_.da[i] + r * columns_;
+        std::fill(row, row + columns_, C{0});
+        for (const Sums& part : parts) {
+          add_row(part[i].row(r), columns_, row, static_cast<C>(adapter.mask.kept));
+        }
       }
-    }
+    });
   }
 }
 
+template std::vector<ThinMatrix<float>> thin_matrices(const AdapterInputs<float>&, int64_t);
+template std::vector<ThinMatrix<double>> thin_matrices(const AdapterInputs<double>&, int64_t);
+template std::vector<ThinMatrix<BFloat16>> thin_matrices(const AdapterInputs<BFloat16>&, int64_t);
 template class BorderWriter<float>;
 template class BorderWriter<double>;
 template class BorderWriter<BFloat16>;

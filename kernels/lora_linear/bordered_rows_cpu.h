@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/lora_linear/row_parts_cpu.h"
 #include "kernels/primitives/adapter_inputs.h"
 #include "kernels/primitives/row_loops.h"
 #include "kernels/primitives/thin_product.h"
@@ -74,26 +75,32 @@ class AdapterBackward {
   /// Of a block.
   struct Scratch {
     std::vector<T> y;
-    std::vector<C> gradient;                  ///< of kFewRows rows
+    std::vector<C> gradient;                  ///< dY of kFewRows rows
     std::vector<std::vector<uint64_t>> kept;  ///< per adapter
   };
   /// dA of each adapter over a part of the rows, without 1 / (1 - dropout).
   using Sums = std::vector<ThinSums<C>>;
 
-  AdapterBackward(const AdapterInputs<T>& inputs, const AdapterGradients<T>& gradients,
-                  int64_t columns);
+  template <typename Call>
+  explicit AdapterBackward(const Call& call)
+      : inputs_(call.inputs),
+        gradients_(call.gradients),
+        a_(thin_matrices(call.inputs, call.columns)),
+        columns_(call.columns),
+        dy_(call.dy),
+        dy_stride_(call.dy_stride) {}
   bool wants_a() const { return gradients_.da[0] != nullptr; }
   Scratch scratch() const;
   Sums empty_sums() const;
   /// Makes the masks of rows [first, last).
   void start_block(int64_t first, int64_t last, Scratch& scratch) const;
-  /// Adds the rows' part of dA, which is made of scratch.y.
-  void add_a(int64_t first, int64_t last, const Scratch& scratch, Sums& sums) const;
-  /// Adds the adapters' share to `gradient`, kFewRows or fewer rows from `row` on of the block that
-  /// begins at `first`.
-  void add_gradient(int64_t first, int64_t row, int64_t rows, Scratch& scratch) const;
+  /// Adds the part of dA of rows [first, last), which are `y`, one after the other.
+  void add_a(int64_t first, int64_t last, const T* y, const Scratch& scratch, Sums& sums) const;
+  /// Writes dY, dY0 and the adapters' share, of kFewRows or fewer rows from `row` on of the block
+  /// that begins at `first`.
+  void make_gradient(int64_t first, int64_t row, int64_t rows, Scratch& scratch) const;
   /// Writes dA, the sum over all parts in their order.
-  void write_a(const std::vector<Sums>& parts) const;
+  void write_a(const std::vector<Sums>& parts, const Workers& workers) const;
 
  private:
   KeptBits kept_of(int i, int64_t row, const Scratch& scratch) const;
@@ -102,59 +109,57 @@ class AdapterBackward {
   const AdapterGradients<T>& gradients_;
   std::vector<ThinMatrix<T>> a_;
   int64_t columns_;
+  const T* dy_;
+  int64_t dy_stride_;
 };
 
-/// Rows are summed over in at most this many parts, whatever the number of workers, each part in
-/// order on one worker and the parts in order afterwards.
-inline constexpr int64_t kMostParts = 32;
-inline constexpr int64_t kFewestRowsPerPart = 64;
+/// y_rows of a kernel that writes Y row by row.
+template <typename T, typename WriteRow>
+auto rows_by(int64_t columns, const WriteRow& write_row) {
+  return [=](int64_t first, int64_t last, T* scratch) -> const T* {
+    for (int64_t row = first; row < last; ++row) write_row(row, scratch + (row - first) * columns);
+    return scratch;
+  };
+}
 
-/// A backward pass. write_row(row, y) writes a row of Y anew; backward_row(row, dy, dweight),
-/// called where dY is wanted, makes of a row of dY what the kernel is for, and adds to the gradient
-/// of the norm weight. `dweight` [columns] is null where there is none.
-template <typename T, typename Call, typename WriteRow, typename BackwardRow>
+/// A backward pass. y_rows(first, last, scratch) returns rows of Y, one after the other: `scratch`
+/// with the rows in it, or where they stand already. backward_row(row, dy, dweight), called where
+/// dY is wanted, makes of a row of dY what the kernel is for, and adds to the gradient of the norm
+/// weight. `dweight` [columns] is null where there is none.
+template <typename T, typename Call, typename YRows, typename BackwardRow>
 void bordered_rows_backward(const Call& call, Compute<T>* dweight, const Workers& workers,
-                            const WriteRow& write_row, const BackwardRow& backward_row) {
+                            const YRows& y_rows, const BackwardRow& backward_row) {
   using C = Compute<T>;
   using Adapters = AdapterBackward<T>;
-  const Adapters adapters(call.inputs, call.gradients, call.columns);
-  const int64_t parts = std::clamp<int64_t>(call.rows / kFewestRowsPerPart, 1, kMostParts);
-  const int64_t rows_per_part = round_up(call.rows, parts) / parts;
-  std::vector<typename Adapters::Sums> sums(parts);
-  std::vector<std::vector<C>> weight_sums(parts);
+  const Adapters adapters(call);
+  const RowParts parts(call.rows);
+  std::vector<typename Adapters::Sums> sums(parts.count);
+  std::vector<std::vector<C>> weight_sums(parts.count);
   const auto block = [&](int64_t first, int64_t last, auto& scratch, int64_t part) {
     adapters.start_block(first, last, scratch);
     if (adapters.wants_a()) {
-      for (int64_t row = first; row < last; ++row) {
-        write_row(row, scratch.y.data() + (row - first) * call.columns);
-      }
-      adapters.add_a(first, last, scratch, sums[part]);
+      adapters.add_a(first, last, y_rows(first, last, scratch.y.data()), scratch, sums[part]);
     }
     for (int64_t few = first; few < last && call.dy != nullptr; few += Adapters::kFewRows) {
       const int64_t rows = std::min(Adapters::kFewRows, last - few);
-      for (int64_t i = 0; i < rows; ++i) {
-        widen_row(call.dy + (few + i) * call.dy_stride, call.columns,
-                  scratch.gradient.data() + i * call.columns);
-      }
-      adapters.add_gradient(first, few, rows, scratch);
+      adapters.make_gradient(first, few, rows, scratch);
       for (int64_t i = 0; i < rows; ++i) {
         backward_row(few + i, scratch.gradient.data() + i * call.columns,
                      dweight == nullptr ? nullptr : weight_sums[part].data());
       }
     }
   };
-  workers.run(parts, [&](int64_t begin, int64_t end) {
+  workers.run(parts.count, [&](int64_t begin, int64_t end) {
     auto scratch = adapters.scratch();
     for (int64_t part = begin; part < end; ++part) {
       sums[part] = adapters.empty_sums();
       if (dweight != nullptr) weight_sums[part].resize(call.columns);
-      const int64_t end_of_part = std::min((part + 1) * rows_per_part, call.rows);
-      for (int64_t row = part * rows_per_part; row < end_of_part; row += Adapters::kBlock) {
-        block(row, std::min(row + Adapters::kBlock, end_of_part), scratch, part);
+      for (int64_t row = parts.begin(part); row < parts.end(part); row += Adapters::kBlock) {
+        block(row, std::min(row + Adapters::kBlock, parts.end(part)), scratch, part);
       }
     }
   });
-  adapters.write_a(sums);
+  adapters.write_a(sums, workers);
   if (dweight == nullptr) return;
   std::fill(dweight, dweight + call.columns, C{0});
   for (const auto& part : weight_sums) add_row(part.data(), call.columns, dweight);

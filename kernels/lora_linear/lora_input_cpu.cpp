@@ -14,7 +14,7 @@ template <typename T>
 void lora_input_backward_cpu(const LoraInputBackward<T>& call, const Workers& workers) {
   bordered_rows_backward<T>(
       call, nullptr, workers,
-      [&](int64_t row, T* y) { std::copy_n(call.x + row * call.columns, call.columns, y); },
+      [&](int64_t first, int64_t, T*) { return call.x + first * call.columns; },
       [&](int64_t row, const Compute<T>* dy, Compute<T>*) {
         round_row(dy, call.columns, call.dx + row * call.columns);
       });

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "kernels/lora_linear/lora_output.h"
+#include "kernels/lora_linear/row_parts_cpu.h"
 #include "kernels/primitives/row_loops.h"
 #include "kernels/primitives/thin_product.h"
 
@@ -9,37 +10,15 @@ namespace radgpt::kernels {
 
 namespace {
 
-constexpr int64_t kColumnsPerTask = 256;
-constexpr int64_t kRowsPerTask = 16;
-
-/// Columns [first, first + columns) of dB of one adapter, summed over all rows in their order.
+/// A block of rows of dY at a time: dS of it is finished, dB grows.
 template <typename T>
-void write_db(const LoraOutputBackward<T>& call, const AdapterOutput<T>& adapter, int64_t first,
-              int64_t columns) {
+class OutputBackward {
   using C = Compute<T>;
-  ThinSums<C> sums(adapter.rank, columns);
-  for (int64_t row = 0; row < call.rows; row += kMostThinRows) {
-    const int64_t rows = std::min(kMostThinRows, call.rows - row);
-    const T* dy = call.dy + row * call.out_features + adapter.row_begin + first;
-    const T* s = call.s + row * call.s_stride + adapter.column;
-    sums.add(ThinRows<T>{s, rows, adapter.rank, call.s_stride},
-             ThinRows<T>{dy, rows, columns, call.out_features});
-  }
-  for (int64_t j = 0; j < columns; ++j) {
-    for (int64_t r = 0; r < adapter.rank; ++r) {
-      adapter.db[(first + j) * adapter.rank + r] = sums.row(r)[j] * static_cast<C>(adapter.scale);
-    }
-  }
-}
-
-/// dS of all adapters.
-template <typename T>
-class SGradient {
-  using C = Compute<T>;
+  using Sums = std::vector<ThinSums<C>>;  ///< per adapter dB transposed, without the scale
 
  public:
-  explicit SGradient(const LoraOutputBackward<T>& call) : call_(call) {
-    for (int i = 0; i < call.count; ++i) {
+  explicit OutputBackward(const LoraOutputBackward<T>& call) : call_(call) {
+    for (int i = 0; i < call.count && call.ds != nullptr; ++i) {
       const AdapterOutput<T>& adapter = call.adapters[i];
       b_.emplace_back(call.weight_border + adapter.row_begin * call.weight_stride + adapter.column,
                       adapter.rank, adapter.row_end - adapter.row_begin, 1, call.weight_stride);
@@ -48,31 +27,74 @@ class SGradient {
   }
 
   void run(const Workers& workers) const {
-    workers.run(round_up(call_.rows, kRowsPerTask) / kRowsPerTask, [&](int64_t begin, int64_t end) {
-      std::vector<C> ds(kRowsPerTask * widest_);
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t first = task * kRowsPerTask;
-        write_rows(first, std::min(kRowsPerTask, call_.rows - first), ds);
+    const RowParts parts(call_.rows);
+    std::vector<Sums> sums(parts.count);
+    workers.run(parts.count, [&](int64_t begin, int64_t end) {
+      std::vector<C> ds(kMostThinRows * widest_);
+      for (int64_t part = begin; part < end; ++part) {
+        sums[part] = empty_sums();
+        for (int64_t row = parts.begin(part); row < parts.end(part); row += kMostThinRows) {
+          const int64_t rows = std::min(kMostThinRows, parts.end(part) - row);
+          if (call_.ds != nullptr) write_ds(row, rows, ds);
+          for (int i = 0; i < call_.count; ++i) add_db(i, row, rows, sums[part][i]);
+        }
       }
     });
+    for (int i = 0; i < call_.count; ++i) write_db(i, sums, workers);
   }
 
  private:
-  void write_rows(int64_t first, int64_t rows, std::vector<C>& ds) const {
-    T* out = call_.ds + first * call_.ds_stride;
-    for (int64_t i = 0; i < rows; ++i) {
-      std::fill_n(out + i * call_.ds_stride, call_.border, T{});
+  Sums empty_sums() const {
+    Sums sums;
+    for (int i = 0; i < call_.count; ++i) {
+      const AdapterOutput<T>& adapter = call_.adapters[i];
+      sums.emplace_back(adapter.rank, adapter.row_end - adapter.row_begin);
     }
-    for (int a = 0; a < call_.count; ++a) {
-      const AdapterOutput<T>& adapter = call_.adapters[a];
-      b_[a].multiply_by_transpose({call_.dy + first * call_.out_features + adapter.row_begin, rows,
-                                   b_[a].columns(), call_.out_features},
-                                  ds.data());
-      for (int64_t i = 0; i < rows; ++i) {
-        round_row(ds.data() + i * b_[a].padded_rank(), adapter.rank,
-                  out + i * call_.ds_stride + adapter.column);
+    return sums;
+  }
+
+  /// The adapter's columns of rows of dY.
+  ThinRows<T> dy(int i, int64_t row, int64_t rows) const {
+    const AdapterOutput<T>& adapter = call_.adapters[i];
+    return {call_.dy + row * call_.out_features + adapter.row_begin, rows,
+            adapter.row_end - adapter.row_begin, call_.out_features};
+  }
+
+  void write_ds(int64_t row, int64_t rows, std::vector<C>& ds) const {
+    T* out = call_.ds + row * call_.ds_stride;
+    for (int64_t r = 0; r < rows; ++r) std::fill_n(out + r * call_.ds_stride, call_.border, T{});
+    for (int i = 0; i < call_.count; ++i) {
+      b_[i].multiply_by_transpose(dy(i, row, rows), ds.data());
+      for (int64_t r = 0; r < rows; ++r) {
+        round_row(ds.data() + r * b_[i].padded_rank(), b_[i].rank(),
+                  out + r * call_.ds_stride + call_.adapters[i].column);
       }
     }
+  }
+
+  void add_db(int i, int64_t row, int64_t rows, ThinSums<C>& sums) const {
+    const AdapterOutput<T>& adapter = call_.adapters[i];
+    const T* s = call_.s + row * call_.s_stride + adapter.column;
+    sums.add(ThinRows<T>{s, rows, adapter.rank, call_.s_stride}, dy(i, row, rows));
+  }
+
+  void write_db(int i, const std::vector<Sums>& parts, const Workers& workers) const {
+    const AdapterOutput<T>& adapter = call_.adapters[i];
+    constexpr int64_t kColumnsPerTask = 256;
+    const int64_t columns = adapter.row_end - adapter.row_begin;
+    workers.run(
+        round_up(columns, kColumnsPerTask) / kColumnsPerTask, [&](int64_t begin, int64_t end) {
+          const int64_t first = begin * kColumnsPerTask;
+          const int64_t count = std::min(end * kColumnsPerTask, columns) - first;
+          std::vector<C> row(count);
+          for (int64_t r = 0; r < adapter.rank; ++r) {
+            std::fill(row.begin(), row.end(), C{0});
+            for (const Sums& part : parts) add_row(part[i].row(r) + first, count, row.data());
+            for (int64_t j = 0; j < count; ++j) {
+              adapter.db[(first + j) * adapter.rank + r] = row[j] * static_cast<C>(adapter.scale);
+            }
+          }
+        });
   }
 
   const LoraOutputBackward<T>& call_;
@@ -84,18 +106,7 @@ class SGradient {
 
 template <typename T>
 void lora_output_backward_cpu(const LoraOutputBackward<T>& call, const Workers& workers) {
-  for (int i = 0; i < call.count; ++i) {
-    const AdapterOutput<T>& adapter = call.adapters[i];
-    const int64_t width = adapter.row_end - adapter.row_begin;
-    workers.run(round_up(width, kColumnsPerTask) / kColumnsPerTask,
-                [&](int64_t begin, int64_t end) {
-                  for (int64_t first = begin * kColumnsPerTask;
-                       first < std::min(end * kColumnsPerTask, width); first += kColumnsPerTask) {
-                    write_db(call, adapter, first, std::min(kColumnsPerTask, width - first));
-                  }
-                });
-  }
-  if (call.ds != nullptr) SGradient<T>(call).run(workers);
+  OutputBackward<T>(call).run(workers);
 }
 
 template void lora_output_backward_cpu(const LoraOutputBackward<float>&, const Workers&);

@@ -141,9 +141,8 @@ struct RoundKeys {
   }
 }
 
-[[gnu::target_clones("avx2", "default")]] void mask_bits_baseline(const DropoutMask& mask,
-                                                                  int64_t first, int64_t last,
-                                                                  int64_t columns, uint64_t* bits) {
+[[RADGPT_VECTOR_CLONES]] void mask_bits_baseline(const DropoutMask& mask, int64_t first,
+                                                 int64_t last, int64_t columns, uint64_t* bits) {
   for (int64_t row = first; row < last; ++row, bits += mask_words(columns)) {
     row_bits(mask, static_cast<uint32_t>(row), columns, bits);
   }

@@ -7,6 +7,14 @@
 
 #include "kernels/primitives/bfloat16.h"
 
+// Compiles a function for several instruction sets, of which the loader picks the machine's widest.
+// It asks before ThreadSanitizer can be called, so that such a program would not even start.
+#ifdef __SANITIZE_THREAD__
+#define RADGPT_VECTOR_CLONES
+#else
+#define RADGPT_VECTOR_CLONES gnu::target_clones("avx512f", "avx2", "default")
+#endif
+
 namespace radgpt::kernels {
 
 template <typename C>
@@ -23,7 +31,7 @@ struct LaneTypes<double> {
 /// 64 bytes of float or double, added and multiplied element by element. The compiler's vector
 /// extension, because plain loops with sums are not vectorised without giving up the order of
 /// additions, and that order is what makes results independent of the number of threads. Functions
-/// that loop over lanes carry gnu::target_clones, which picks the machine's widest instructions.
+/// that loop over lanes carry RADGPT_VECTOR_CLONES.
 template <typename C>
 using Lanes = typename LaneTypes<C>::Values;
 

@@ -3,8 +3,7 @@
 namespace radgpt::kernels {
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void widen_row(const T* x, int64_t n,
-                                                                    Compute<T>* y) {
+[[RADGPT_VECTOR_CLONES]] void widen_row(const T* x, int64_t n, Compute<T>* y) {
   using C = Compute<T>;
   for (int64_t i = 0; i < n; i += kLanes<C>) {
     Lanes<C> values;
@@ -14,8 +13,7 @@ template <typename T>
 }
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void round_row(const Compute<T>* x, int64_t n,
-                                                                    T* y, Compute<T> factor) {
+[[RADGPT_VECTOR_CLONES]] void round_row(const Compute<T>* x, int64_t n, T* y, Compute<T> factor) {
   using C = Compute<T>;
   for (int64_t i = 0; i < n; i += kLanes<C>) {
     Lanes<C> values;
@@ -25,9 +23,8 @@ template <typename T>
 }
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void widen_kept_row(const T* x,
-                                                                         const uint64_t* kept,
-                                                                         int64_t n, Compute<T>* y) {
+[[RADGPT_VECTOR_CLONES]] void widen_kept_row(const T* x, const uint64_t* kept, int64_t n,
+                                             Compute<T>* y) {
   using C = Compute<T>;
   for (int64_t i = 0; i < n; i += kLanes<C>) {
     Lanes<C> values;
@@ -38,8 +35,7 @@ template <typename T>
 }
 
 template <typename C>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void add_row(const C* x, int64_t n, C* y,
-                                                                  C factor) {
+[[RADGPT_VECTOR_CLONES]] void add_row(const C* x, int64_t n, C* y, C factor) {
   for (int64_t i = 0; i < n; i += kLanes<C>) {
     Lanes<C> values, sum;
     take(x + i, n - i, values);
@@ -49,9 +45,8 @@ template <typename C>
 }
 
 template <typename C>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void add_kept_row(const C* x,
-                                                                       const uint64_t* kept,
-                                                                       int64_t n, C* y, C factor) {
+[[RADGPT_VECTOR_CLONES]] void add_kept_row(const C* x, const uint64_t* kept, int64_t n, C* y,
+                                           C factor) {
   for (int64_t i = 0; i < n; i += kLanes<C>) {
     Lanes<C> values, sum;
     take(x + i, n - i, values);

@@ -63,7 +63,8 @@ template <typename C, int kRows, int kVectors>
   for (; j < columns; j += kLanes<C>) register_column<C, kRows, 1>(p, result, j);
 }
 
-// Not target_clones: the block that fits the registers differs, and AVX2 is little without FMA.
+// Not RADGPT_VECTOR_CLONES: the block that fits the registers differs, and AVX2 is little without
+// FMA.
 template <typename C>
 [[gnu::target("avx512f")]] void product_avx512(const TileProduct<C>& p, TileResult result) {
   blocked_product<C, 8, 2>(p, result);

@@ -16,9 +16,7 @@ struct NormRow {
 };
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void add_residual(const T* x,
-                                                                       const T* residual,
-                                                                       int64_t width, T* sum) {
+[[RADGPT_VECTOR_CLONES]] void add_residual(const T* x, const T* residual, int64_t width, T* sum) {
   using C = Compute<T>;
   for (int64_t i = 0; i < width; i += kLanes<C>) {
     Lanes<C> values, more;
@@ -29,8 +27,7 @@ template <typename T>
 }
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] Compute<T> mean_square(const T* x,
-                                                                            int64_t width) {
+[[RADGPT_VECTOR_CLONES]] Compute<T> mean_square(const T* x, int64_t width) {
   using C = Compute<T>;
   Lanes<C> sums{};
   for (int64_t i = 0; i < width; i += kLanes<C>) {
@@ -42,7 +39,7 @@ template <typename T>
 }
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void normalise(const NormRow<T>& row, T* y) {
+[[RADGPT_VECTOR_CLONES]] void normalise(const NormRow<T>& row, T* y) {
   using C = Compute<T>;
   for (int64_t i = 0; i < row.width; i += kLanes<C>) {
     const int64_t left = row.width - i;
@@ -58,10 +55,8 @@ template <typename T>
 /// With n = x / rms and g = dy * weight: dx = (g - n mean(g n)) / rms + residual, which may be
 /// null.
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void normalise_backward(const NormRow<T>& row,
-                                                                             const Compute<T>* dy,
-                                                                             const T* residual,
-                                                                             T* dx) {
+[[RADGPT_VECTOR_CLONES]] void normalise_backward(const NormRow<T>& row, const Compute<T>* dy,
+                                                 const T* residual, T* dx) {
   using C = Compute<T>;
   Lanes<C> sums{};
   for (int64_t i = 0; i < row.width; i += kLanes<C>) {
@@ -90,9 +85,8 @@ template <typename T>
 }
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void add_weight_gradient(const NormRow<T>& row,
-                                                                              const Compute<T>* dy,
-                                                                              Compute<T>* dweight) {
+[[RADGPT_VECTOR_CLONES]] void add_weight_gradient(const NormRow<T>& row, const Compute<T>* dy,
+                                                  Compute<T>* dweight) {
   using C = Compute<T>;
   for (int64_t i = 0; i < row.width; i += kLanes<C>) {
     const int64_t left = row.width - i;
@@ -129,7 +123,8 @@ void rms_norm_backward_cpu(const RmsNormBackward<T>& call, const Workers& worker
     return {call.x + row * columns, call.weight, call.inverse_rms[row], columns};
   };
   bordered_rows_backward<T>(
-      call, call.dweight, workers, [&](int64_t row, T* y) { normalise(norm_row(row), y); },
+      call, call.dweight, workers,
+      rows_by<T>(columns, [&](int64_t row, T* y) { normalise(norm_row(row), y); }),
       [&](int64_t row, const Compute<T>* dy, Compute<T>* dweight) {
         const T* residual = call.residual_gradient;
         if (residual != nullptr) residual += row * columns;

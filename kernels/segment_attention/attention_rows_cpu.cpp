@@ -38,8 +38,7 @@ template <typename C>
 }  // namespace
 
 template <typename C>
-[[gnu::target_clones("avx512f", "avx2", "default")]] C exponentiate_scores(const ScoreRow<C>& row,
-                                                                           C* sum) {
+[[RADGPT_VECTOR_CLONES]] C exponentiate_scores(const ScoreRow<C>& row, C* sum) {
   Lanes<C> largest = Lanes<C>{} - std::numeric_limits<C>::infinity();
   for (int64_t i = 0; i < row.count; i += kLanes<C>) {
     Lanes<C> score;
@@ -64,8 +63,7 @@ template <typename C>
 }
 
 template <typename C>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void score_probabilities(
-    const ScoreRow<C>& row, C log_sum) {
+[[RADGPT_VECTOR_CLONES]] void score_probabilities(const ScoreRow<C>& row, C log_sum) {
   int64_t i = 0;
   for (; i < row.count; i += kLanes<C>) {
     Lanes<C> values;
@@ -78,10 +76,8 @@ template <typename C>
 }
 
 template <typename C>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void softmax_backward(const C* probabilities,
-                                                                           int64_t count,
-                                                                           int64_t width, C scale,
-                                                                           C* gradient) {
+[[RADGPT_VECTOR_CLONES]] void softmax_backward(const C* probabilities, int64_t count, int64_t width,
+                                               C scale, C* gradient) {
   Lanes<C> sums{};
   for (int64_t i = 0; i < count; i += kLanes<C>) {
     Lanes<C> p, g;
@@ -101,9 +97,8 @@ template <typename C>
 }
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void rotate_head(const T* x, int64_t head_dim,
-                                                                      const Rotation& rotation,
-                                                                      Compute<T>* y) {
+[[RADGPT_VECTOR_CLONES]] void rotate_head(const T* x, int64_t head_dim, const Rotation& rotation,
+                                          Compute<T>* y) {
   using C = Compute<T>;
   if (rotation.cosines == nullptr) {
     for (int64_t i = 0; i < head_dim; i += kLanes<C>) {
@@ -129,10 +124,8 @@ template <typename T>
 }
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void rotate_head_back(const Compute<T>* x,
-                                                                           int64_t head_dim,
-                                                                           const Rotation& rotation,
-                                                                           T* y) {
+[[RADGPT_VECTOR_CLONES]] void rotate_head_back(const Compute<T>* x, int64_t head_dim,
+                                               const Rotation& rotation, T* y) {
   using C = Compute<T>;
   if (rotation.cosines == nullptr) {
     for (int64_t i = 0; i < head_dim; i += kLanes<C>) {
@@ -155,8 +148,7 @@ template <typename T>
 }
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] Compute<T> dot_row(const Compute<T>* x,
-                                                                        const T* y, int64_t n) {
+[[RADGPT_VECTOR_CLONES]] Compute<T> dot_row(const Compute<T>* x, const T* y, int64_t n) {
   using C = Compute<T>;
   Lanes<C> sums{};
   for (int64_t i = 0; i < n; i += kLanes<C>) {
@@ -169,9 +161,8 @@ template <typename T>
 }
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void add_scaled_row(const T* x,
-                                                                         Compute<T> factor,
-                                                                         int64_t n, Compute<T>* y) {
+[[RADGPT_VECTOR_CLONES]] void add_scaled_row(const T* x, Compute<T> factor, int64_t n,
+                                             Compute<T>* y) {
   using C = Compute<T>;
   for (int64_t i = 0; i < n; i += kLanes<C>) {
     Lanes<C> values, sum;

@@ -27,7 +27,7 @@ template <typename C>
 }
 
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void swiglu(const GateUpRow<T>& row, T* y) {
+[[RADGPT_VECTOR_CLONES]] void swiglu(const GateUpRow<T>& row, T* y) {
   using C = Compute<T>;
   for (int64_t i = 0; i < row.width; i += kLanes<C>) {
     const int64_t left = row.width - i;
@@ -42,9 +42,8 @@ template <typename T>
 
 /// With s = sigmoid(gate): dup = dy gate s, dgate = dy up s (1 + gate (1 - s)).
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void swiglu_backward(const GateUpRow<T>& row,
-                                                                          const Compute<T>* dy,
-                                                                          T* dgate, T* dup) {
+[[RADGPT_VECTOR_CLONES]] void swiglu_backward(const GateUpRow<T>& row, const Compute<T>* dy,
+                                              T* dgate, T* dup) {
   using C = Compute<T>;
   for (int64_t i = 0; i < row.width; i += kLanes<C>) {
     const int64_t left = row.width - i;
@@ -70,14 +69,16 @@ void swiglu_forward_cpu(const SwigluForward<T>& call, const Workers& workers) {
 
 template <typename T>
 void swiglu_backward_cpu(const SwigluBackward<T>& call, const Workers& workers) {
-  bordered_rows_backward<T>(
-      call, nullptr, workers,
-      [&](int64_t row, T* y) { swiglu(gate_up_row(call.gate_up, row, call.columns), y); },
-      [&](int64_t row, const Compute<T>* dy, Compute<T>*) {
-        T* dgate = call.d_gate_up + row * 2 * call.columns;
-        swiglu_backward(gate_up_row(call.gate_up, row, call.columns), dy, dgate,
-                        dgate + call.columns);
-      });
+  bordered_rows_backward<T>(call, nullptr, workers,
+                            rows_by<T>(call.columns,
+                                       [&](int64_t row, T* y) {
+                                         swiglu(gate_up_row(call.gate_up, row, call.columns), y);
+                                       }),
+                            [&](int64_t row, const Compute<T>* dy, Compute<T>*) {
+                              T* dgate = call.d_gate_up + row * 2 * call.columns;
+                              swiglu_backward(gate_up_row(call.gate_up, row, call.columns), dy,
+                                              dgate, dgate + call.columns);
+                            });
 }
 
 template void swiglu_forward_cpu(const SwigluForward<float>&, const Workers&);

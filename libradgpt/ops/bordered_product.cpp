@@ -5,7 +5,6 @@
 #include "kernels/primitives/adapter_inputs.h"
 #include "libradgpt/base/error.h"
 #include "libradgpt/ops/bordered_rows.h"
-#include "libradgpt/ops/device_kernels.h"
 #include "libradgpt/ops/matrix_product.h"
 
 namespace radgpt {
@@ -13,35 +12,6 @@ namespace radgpt {
 namespace {
 
 constexpr int64_t kBorderStep = 16;
-
-struct TakenFromDy {
-  InputGradient input;
-  std::vector<at::Tensor> b;
-};
-
-/// dX0, dS and dB. A GPU takes dS and dB in one pass over dy, so that its product stays that of the
-/// frozen layer; on a CPU dS is some more columns of the product, which cost less than a pass.
-TakenFromDy take_from_dy(const BorderedProduct& product, const at::Tensor& dy,
-                         const ProductNeeds& needs) {
-  const BorderedWeight& weight = product.weight;
-  const bool source = needs.source || needs.norm;
-  TakenFromDy taken;
-  if (device_kernels(dy) != nullptr) {
-    if (source) taken.input.x = matrix_product(dy, weight.weight());
-    if (weight.pairs.empty()) return taken;
-    const OutputGradients output = output_gradients(product, dy, WithS::kYes);
-    taken.input.s = output.s;
-    if (needs.adapters) taken.b = output.b;
-    return taken;
-  }
-  const int64_t first = source ? 0 : weight.in_features, border = used_border(weight);
-  const at::Tensor d =
-      at::mm(dy, weight.storage.narrow(1, first, weight.in_features + border - first));
-  if (source) taken.input.x = d.narrow(1, 0, weight.in_features);
-  if (!weight.pairs.empty()) taken.input.s = d.narrow(1, d.size(1) - border, border);
-  if (needs.adapters) taken.b = output_gradients(product, dy, WithS::kNo).b;
-  return taken;
-}
 
 }  // namespace
 
@@ -99,15 +69,14 @@ ProductGradients bordered_backward(const BorderedProduct& product, const at::Ten
   const at::Tensor gradient = dy.contiguous();
   const bool adapters = needs.adapters && !weight.pairs.empty();
   const bool source = needs.source || needs.norm;
+  OutputGradients output;
+  if (adapters || (source && !weight.pairs.empty())) output = output_gradients(product, gradient);
   ProductGradients result;
-  if (source && input.kind == InputKind::kPlain && weight.pairs.empty()) {
-    result.source = matrix_product(gradient, weight.weight());
-  } else if (source || adapters) {
-    const ProductNeeds rows{needs.source, needs.norm, adapters, false};
-    const TakenFromDy taken = take_from_dy(product, gradient, rows);
-    result = backward_rows(product, taken.input, rows);
-    result.b = taken.b;
+  if (source || adapters) {
+    const at::Tensor dx0 = source ? matrix_product(gradient, weight.weight()) : at::Tensor();
+    result = input_gradients(product, dx0, output.ds, needs);
   }
+  if (adapters) result.b = std::move(output.b);
   if (needs.weight) {
     BorderedProduct bare = product;
     bare.weight.pairs.clear();

@@ -45,9 +45,9 @@ void check_bordered_product(const BorderedProduct& product);
 /// y = [X | S] [W | scale B]^T; sets product.border.
 at::Tensor bordered_forward(BorderedProduct& product);
 
-/// With [dX0 | dS] = dy [W | scale B] (one product):
+/// With dS = dy (scale B):
 ///
-///   dX = dX0 + sum over pairs of mask (dS A) / (1 - dropout)      dA = dS^T dropout(X)
+///   dX = dy W + sum over pairs of mask (dS A) / (1 - dropout)     dA = dS^T dropout(X)
 ///   dW = dy^T X                                                   dB = scale dy^T S
 ProductGradients bordered_backward(const BorderedProduct& product, const at::Tensor& dy,
                                    const ProductNeeds& needs);

@@ -73,20 +73,20 @@ void run_forward(BorderedProduct& product, const at::Tensor& x_hat) {
 
 /// The members that all three backward calls have; allocates the gradients of A.
 template <typename T, template <typename> typename Backward>
-Backward<T> backward_call(const BorderedProduct& product, const InputGradient& gradient,
-                          const ProductNeeds& needs, ProductGradients& gradients) {
+Backward<T> backward_call(const BorderedProduct& product, const at::Tensor& dx0,
+                          const at::Tensor& ds, const ProductNeeds& needs,
+                          ProductGradients& gradients) {
   Backward<T> call;
   call.rows = product.input.rows();
   call.columns = product.input.columns();
+  if (dx0.defined()) {
+    call.dy = values_of<T>(dx0);
+    call.dy_stride = call.columns;
+  }
   call.inputs = adapter_inputs<T>(product);
-  if (gradient.x.defined()) {
-    call.dy = values_of<T>(gradient.x);
-    call.dy_stride = gradient.x.stride(0);
-  }
-  if (gradient.s.defined()) {
-    call.gradients.ds = values_of<T>(gradient.s);
-    call.gradients.ds_stride = gradient.s.stride(0);
-  }
+  if (call.inputs.count == 0) return call;
+  call.gradients.ds = values_of<T>(ds);
+  call.gradients.ds_stride = ds.size(1);
   for (int i = 0; i < call.inputs.count && needs.adapters; ++i) {
     gradients.a.push_back(
         empty_sums<Compute<T>>(product, {call.inputs.adapters[i].rank, call.columns}));
@@ -96,25 +96,33 @@ Backward<T> backward_call(const BorderedProduct& product, const InputGradient& g
 }
 
 template <typename T>
-ProductGradients run_backward(const BorderedProduct& product, const InputGradient& gradient,
-                              const ProductNeeds& needs) {
+kernels::RmsNormBackward<T> rms_norm_call(const BorderedProduct& product,
+                                          kernels::RmsNormBackward<T> call) {
+  const InputSource& input = product.input;
+  call.x = values_of<T>(input.source);
+  call.weight = values_of<T>(input.norm.weight);
+  call.inverse_rms = input.inverse_rms.const_data_ptr<Compute<T>>();
+  if (product.border.defined()) {
+    call.s = values_of<T>(product.border);
+    call.s_stride = product.border.size(1);
+  }
+  return call;
+}
+
+template <typename T>
+ProductGradients run_input_backward(const BorderedProduct& product, const at::Tensor& dx0,
+                                    const at::Tensor& ds, const ProductNeeds& needs) {
   const InputSource& input = product.input;
   ProductGradients gradients;
   T* d_source = nullptr;
-  if (gradient.x.defined()) {
-    gradients.source = at::empty_like(input.source);
+  if (dx0.defined()) {
+    gradients.source = input.kind == InputKind::kPlain ? dx0 : at::empty_like(input.source);
     d_source = mutable_values_of<T>(gradients.source);
   }
   if (input.kind == InputKind::kRmsNorm) {
-    auto call = backward_call<T, kernels::RmsNormBackward>(product, gradient, needs, gradients);
-    call.x = values_of<T>(input.source);
-    call.weight = values_of<T>(input.norm.weight);
-    call.inverse_rms = input.inverse_rms.const_data_ptr<Compute<T>>();
+    auto call = rms_norm_call(
+        product, backward_call<T, kernels::RmsNormBackward>(product, dx0, ds, needs, gradients));
     call.dx = d_source;
-    if (product.border.defined()) {
-      call.s = values_of<T>(product.border);
-      call.s_stride = product.border.size(1);
-    }
     if (needs.norm) {
       gradients.norm = empty_sums<Compute<T>>(product, {call.columns});
       call.dweight = gradients.norm.mutable_data_ptr<Compute<T>>();
@@ -127,7 +135,7 @@ ProductGradients run_backward(const BorderedProduct& product, const InputGradien
         },
         [&](auto workers) { kernels::rms_norm_backward_cpu(call, workers); });
   } else if (input.kind == InputKind::kSwiglu) {
-    auto call = backward_call<T, kernels::SwigluBackward>(product, gradient, needs, gradients);
+    auto call = backward_call<T, kernels::SwigluBackward>(product, dx0, ds, needs, gradients);
     call.gate_up = values_of<T>(input.source);
     call.d_gate_up = d_source;
     run_kernel<T>(
@@ -137,8 +145,8 @@ ProductGradients run_backward(const BorderedProduct& product, const InputGradien
           device.swiglu_backward(call, workspace, stream);
         },
         [&](auto workers) { kernels::swiglu_backward_cpu(call, workers); });
-  } else {
-    auto call = backward_call<T, kernels::LoraInputBackward>(product, gradient, needs, gradients);
+  } else if (ds.defined()) {
+    auto call = backward_call<T, kernels::LoraInputBackward>(product, dx0, ds, needs, gradients);
     call.x = values_of<T>(input.source);
     call.dx = d_source;
     run_kernel<T>(
@@ -153,23 +161,19 @@ ProductGradients run_backward(const BorderedProduct& product, const InputGradien
 }
 
 template <typename T>
-OutputGradients run_output_backward(const BorderedProduct& product, const at::Tensor& dy,
-                                    WithS with_s) {
+OutputGradients run_output_backward(const BorderedProduct& product, const at::Tensor& dy) {
   const BorderedWeight& weight = product.weight;
   OutputGradients gradients;
+  gradients.ds = at::empty_like(product.border);
   kernels::LoraOutputBackward<T> call;
   call.rows = dy.size(0);
   call.out_features = dy.size(1);
   call.dy = values_of<T>(dy);
   call.s = values_of<T>(product.border);
-  call.s_stride = call.border = product.border.size(1);
+  call.ds = mutable_values_of<T>(gradients.ds);
+  call.border = call.s_stride = call.ds_stride = product.border.size(1);
   call.weight_border = values_of<T>(weight.storage) + weight.in_features;
   call.weight_stride = weight.storage.stride(0);
-  if (with_s == WithS::kYes) {
-    gradients.s = at::empty_like(product.border);
-    call.ds = mutable_values_of<T>(gradients.s);
-    call.ds_stride = gradients.s.size(1);
-  }
   for (const LoraPair& pair : weight.pairs) {
     at::Tensor& db = gradients.b.emplace_back(
         empty_sums<Compute<T>>(product, {pair.row_end - pair.row_begin, pair.rank()}));
@@ -200,17 +204,15 @@ at::Tensor write_bordered_input(BorderedProduct& product) {
   return x_hat;
 }
 
-ProductGradients backward_rows(const BorderedProduct& product, const InputGradient& gradient,
-                               const ProductNeeds& needs) {
-  return visit_type(product.input.source.scalar_type(), "lora_linear", [&](auto zero) {
-    return run_backward<decltype(zero)>(product, gradient, needs);
-  });
+OutputGradients output_gradients(const BorderedProduct& product, const at::Tensor& dy) {
+  return visit_type(dy.scalar_type(), "lora_linear",
+                    [&](auto zero) { return run_output_backward<decltype(zero)>(product, dy); });
 }
 
-OutputGradients output_gradients(const BorderedProduct& product, const at::Tensor& dy,
-                                 WithS with_s) {
-  return visit_type(dy.scalar_type(), "lora_linear", [&](auto zero) {
-    return run_output_backward<decltype(zero)>(product, dy, with_s);
+ProductGradients input_gradients(const BorderedProduct& product, const at::Tensor& dx0,
+                                 const at::Tensor& ds, const ProductNeeds& needs) {
+  return visit_type(product.input.source.scalar_type(), "lora_linear", [&](auto zero) {
+    return run_input_backward<decltype(zero)>(product, dx0, ds, needs);
   });
 }
 

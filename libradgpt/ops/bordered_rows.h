@@ -13,23 +13,16 @@ namespace radgpt {
 /// kBorderTile columns on a GPU. Sets product.input.inverse_rms if the input is normed.
 at::Tensor write_bordered_input(BorderedProduct& product);
 
-/// What the big product and the pairs say of the gradient of [X | S]; rows have strides.
-struct InputGradient {
-  at::Tensor x;  ///< dX0 [rows, in]; undefined when neither source nor norm is wanted
-  at::Tensor s;  ///< dS [rows, used border columns]; undefined without pairs
-};
-
-/// The gradients of source, norm and a.
-ProductGradients backward_rows(const BorderedProduct& product, const InputGradient& gradient,
-                               const ProductNeeds& needs);
-
-/// What a linear layer's pairs take from dy [rows, out], contiguous, in one pass.
+/// What the adapters take from dy [rows, out], contiguous.
 struct OutputGradients {
-  at::Tensor s;               ///< dS; undefined if not asked for
-  std::vector<at::Tensor> b;  ///< scale * dy^T S per pair, in the type of sums
+  at::Tensor ds;              ///< [rows, used_border] dy (scale B)
+  std::vector<at::Tensor> b;  ///< per pair scale dy^T S, in the type of sums: [rows of it, rank]
 };
-enum class WithS { kNo, kYes };
-OutputGradients output_gradients(const BorderedProduct& product, const at::Tensor& dy,
-                                 WithS with_s);
+OutputGradients output_gradients(const BorderedProduct& product, const at::Tensor& dy);
+
+/// The gradients of source, norm and a, from dX0 = dy W, which is undefined where neither source
+/// nor norm is wanted and which the result may take over, and dS, undefined without pairs.
+ProductGradients input_gradients(const BorderedProduct& product, const at::Tensor& dx0,
+                                 const at::Tensor& ds, const ProductNeeds& needs);
 
 }  // namespace radgpt

@@ -137,9 +137,7 @@ double negative_dot(const at::Tensor& a, const at::Tensor& b) {
 
 /// g, the gradient of one row of N = W / |W|, becomes that of W: (g - N (N . g)) / |W|.
 template <typename C>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void row_through_normalisation(const C* w,
-                                                                                    int64_t n,
-                                                                                    C* g) {
+[[RADGPT_VECTOR_CLONES]] void row_through_normalisation(const C* w, int64_t n, C* g) {
   Lanes<C> squares{}, products{};
   for (int64_t i = 0; i < n; i += kLanes<C>) {
     Lanes<C> weights, gradients;

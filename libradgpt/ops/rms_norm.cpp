@@ -17,7 +17,7 @@ class RmsNormNode : public CompositeNode {
  private:
   std::vector<at::Tensor> backward(const at::Tensor& gradient) override {
     const ProductNeeds needs{wants(0), wants(1), false, false};
-    const ProductGradients gradients = backward_rows(norm_, {gradient.contiguous(), {}}, needs);
+    const ProductGradients gradients = input_gradients(norm_, gradient.contiguous(), {}, needs);
     const at::Tensor& master = norm_.input.norm.master;
     return {needs.source ? gradients.source : at::Tensor(),
             needs.norm ? gradients.norm.to(master.scalar_type()) : at::Tensor()};

@@ -29,7 +29,7 @@ inline std::vector<InputShape> odd_input_shapes() {
   std::vector<InputShape> shapes = {
       {.rows = 1, .columns = 2, .adapters = {{1, 0.0}}, .border = 1},
       {.rows = 3, .columns = 130, .adapters = {{4, 0.5}}, .border = 16, .padding = 3},
-      {.rows = 211, .columns = 13, .adapters = {{2, 0.1}}, .border = 2},
+      {.rows = 389, .columns = 13, .adapters = {{2, 0.1}}, .border = 2},
       {.rows = 19, .columns = 31, .adapters = {}},
       {.rows = 17, .columns = 515, .adapters = {}, .border = 16, .padding = 1},
       {.rows = 150, .columns = 96, .adapters = {{8, 0.1}, {4, 0.0}, {16, 0.5}}, .border = 32}};

@@ -8,7 +8,7 @@ std::vector<OutputShape> odd_output_shapes() {
   std::vector<OutputShape> shapes = {
       {.rows = 1, .out_features = 1, .ranks = {1}, .border = 1},
       {.rows = 3, .out_features = 300, .ranks = {3}, .border = 16, .padding = 3},
-      {.rows = 211, .out_features = 5, .ranks = {2}, .border = 2},
+      {.rows = 389, .out_features = 5, .ranks = {2}, .border = 2},
       {.rows = 150, .out_features = 80, .ranks = {8, 4, 16}, .border = 32}};
   for (const int64_t rank : {1, 4, 8, 16, 64}) {
     shapes.push_back({.rows = 37,
