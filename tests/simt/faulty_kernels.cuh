@@ -69,12 +69,12 @@ void race_of_writes(float* y, int columns) {
   }
 }
 
-// y[block] += 1, then something of the next block's.
+// y[block] += 1, where the faulty one adds to what the first block has.
 template <Twin twin>
 RADGPT_KERNEL(kFaultThreads, 1)
 void race_of_read_and_write(float* y) {
   if (threadIdx.x != 0) return;
-  const unsigned from = twin == Twin::kRight ? blockIdx.x : (blockIdx.x + 1) % gridDim.x;
+  const unsigned from = twin == Twin::kRight ? blockIdx.x : 0;
   store(y + blockIdx.x, load<float>(y + from) + 1);  // race of read and write
 }
 
@@ -127,6 +127,20 @@ void copy_in_background(const float* x, float* y) {
   async_commit();
   if (twin == Twin::kRight) async_wait<0>();
   for (int i = 0; i < 4; ++i) store(y + 4 * threadIdx.x + i, values[4 * threadIdx.x + i]);
+}
+
+// y = x by way of shared memory that holds zeros before, read by the faulty one before the wait.
+template <Twin twin>
+RADGPT_KERNEL(kFaultThreads, 1)
+void read_too_early(const float* x, float* y) {
+  RADGPT_SHARED(float, values, 4 * kFaultThreads);
+  float* const own = values + 4 * threadIdx.x;
+  for (int i = 0; i < 4; ++i) own[i] = 0;
+  async_copy16(own, x + 4 * threadIdx.x);
+  async_commit();
+  if (twin == Twin::kRight) async_wait<0>();
+  for (int i = 0; i < 4; ++i) store(y + 4 * threadIdx.x + i, own[i]);
+  async_wait<0>();
 }
 
 // y = x of two groups, of which the second is still open when the faulty one reads it.

@@ -104,6 +104,13 @@ TEST_CASE("Faults: a copy read while its group is still open is NaN") {
   }
 }
 
+TEST_CASE("Faults: a copy on its way leaves nothing of what was there before") {
+  CHECK(result(read_too_early<Twin::kRight>, 4 * kCount, 4 * kCount, 0) == counted(4 * kCount));
+  for (const float value : result(read_too_early<Twin::kFaulty>, 4 * kCount, 4 * kCount, 0)) {
+    CHECK(std::isnan(value));
+  }
+}
+
 TEST_CASE("Faults: fragments in the wrong order give another product") {
   std::vector<BFloat16> a;
   std::vector<BFloat16> b;
