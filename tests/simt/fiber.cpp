@@ -44,10 +44,7 @@ Fiber* previous = nullptr;  // the one that switched last
 Fiber* running = nullptr;
 
 #ifdef SIMT_TSAN
-// ThreadSanitizer's threads, which are dear to make, go round: some blocks later another block has
-// the same ones. There it sees no race between threads of one number, but all others.
-std::array<void*, 1024> threads{};
-int64_t started = 0;  // in this launch
+std::array<void*, kMostThreads> threads{};  // ThreadSanitizer's, which are dear to make
 void* caller = nullptr;
 #endif
 
@@ -55,12 +52,12 @@ void* caller = nullptr;
 
 #if defined(__x86_64__)
 
-void Fiber::prepare(void (*entry)(), unsigned char* stack, size_t bytes) {
+void Fiber::prepare(void (*entry)(), unsigned char* stack, size_t bytes, int thread) {
   entry_ = entry;
   bottom_ = stack;
   bytes_ = bytes;
   allow(stack, bytes);  // frames that a fault abandoned
-  start_thread();
+  start_thread(thread);
   auto* top = reinterpret_cast<void**>(stack + bytes);
   *--top = nullptr;  // nobody to return to
   *--top = reinterpret_cast<void*>(&Fiber::begin);
@@ -72,12 +69,12 @@ void Fiber::jump(Fiber& next) { simt_switch_stack(&stack_pointer_, next.stack_po
 
 #else
 
-void Fiber::prepare(void (*entry)(), unsigned char* stack, size_t bytes) {
+void Fiber::prepare(void (*entry)(), unsigned char* stack, size_t bytes, int thread) {
   entry_ = entry;
   bottom_ = stack;
   bytes_ = bytes;
   allow(stack, bytes);
-  start_thread();
+  start_thread(thread);
   getcontext(&context_);
   context_.uc_stack.ss_sp = stack;
   context_.uc_stack.ss_size = bytes;
@@ -126,23 +123,23 @@ void Fiber::end(Fiber& next) {
   std::abort();
 }
 
-void Fiber::start_thread() {
+void Fiber::start_thread([[maybe_unused]] int thread) {
 #ifdef SIMT_TSAN
-  void*& thread = threads[static_cast<size_t>(started++) % threads.size()];
-  if (!thread) thread = __tsan_create_fiber(0);
-  __tsan_switch_to_fiber(thread, 0);  // it starts here,
+  void*& own = threads[static_cast<size_t>(thread)];
+  if (!own) own = __tsan_create_fiber(0);
+  __tsan_switch_to_fiber(own, 0);  // so that what came before it is known there
   __tsan_switch_to_fiber(caller, __tsan_switch_to_fiber_no_sync);
-  sanitizer_ = thread;
+  sanitizer_ = own;
 #endif
 }
 
 void Fiber::end_threads() {
 #ifdef SIMT_TSAN
-  for (size_t i = 0; i < threads.size() && i < static_cast<size_t>(started); ++i) {
-    __tsan_switch_to_fiber(threads[i], __tsan_switch_to_fiber_no_sync);
-    __tsan_switch_to_fiber(caller, 0);  // and all it did happened before this
+  for (void* thread : threads) {
+    if (!thread) continue;
+    __tsan_switch_to_fiber(thread, __tsan_switch_to_fiber_no_sync);
+    __tsan_switch_to_fiber(caller, 0);
   }
-  started = 0;
 #endif
 }
 

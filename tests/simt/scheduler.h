@@ -17,7 +17,6 @@
 namespace simt {
 
 inline constexpr int kLanes = 32;
-inline constexpr int kMostThreads = 1024;
 inline constexpr int kCaller = -1;  // in place of a thread's number: the caller of the launch
 
 /// An async copy on its way.
@@ -90,6 +89,7 @@ class Scheduler {
   bool warp_met(int warp);
   bool block_met();
   std::string kernel_and_block() const;
+  void prepare_fibers();
   Fiber& fiber(int thread);
   template <typename T>
   void draw_order(T* order, int64_t count);
@@ -105,6 +105,7 @@ class Scheduler {
   int current_ = kCaller;  // the running thread
   Fiber caller_;
   Stacks stacks_;
+  int next_stack_ = 0;
   SharedMemory shared_;
   uint64_t random_ = 0;
   std::exception_ptr failure_;
