@@ -110,8 +110,10 @@ void cached_attention_kernel(CachedAttention<BFloat16> call) {
     partial.add(scores, values);
   }
 
-  largest[group] = partial.largest;
-  sums[group] = partial.sum;
+  if (column == 0) {
+    largest[group] = partial.largest;
+    sums[group] = partial.sum;
+  }
 #pragma unroll
   for (int i = 0; i < 8; ++i) outs[group * kWidth + column + i] = partial.out[i];
   barrier();
