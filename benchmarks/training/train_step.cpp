@@ -100,7 +100,6 @@ void train_step(const Baichuan& model, const Head& head, ParameterStore& store, 
       totals.loss = output.loss_sum / static_cast<double>(terms);
     }
     optimizer.step(1e-4, 1.0);
-    store.publish();
     totals.targets += terms;
   });
   for (const Pack& pack : packs) {

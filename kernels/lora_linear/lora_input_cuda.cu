@@ -1,4 +1,4 @@
-#include "kernels/lora_linear/adapter_launch.h"
+#include "kernels/lora_linear/adapter_launch.cuh"
 #include "kernels/lora_linear/lora_input_backward.cuh"
 #include "kernels/lora_linear/lora_input_forward.cuh"
 

@@ -1,4 +1,4 @@
-#include "kernels/lora_linear/adapter_launch.h"
+#include "kernels/lora_linear/adapter_launch.cuh"
 #include "kernels/lora_linear/lora_output.cuh"
 
 namespace radgpt::kernels {

@@ -1,4 +1,4 @@
-#include "kernels/lora_linear/adapter_launch.h"
+#include "kernels/lora_linear/adapter_launch.cuh"
 #include "kernels/rms_norm/rms_norm_backward.cuh"
 #include "kernels/rms_norm/rms_norm_forward.cuh"
 

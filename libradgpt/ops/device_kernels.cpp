@@ -28,18 +28,21 @@ void install_device_kernels(const DeviceKernels& kernels, DeviceMemory memory) {
   installed() = Installed{kernels, memory};
 }
 
-const DeviceKernels* device_kernels(const at::Tensor& tensor) {
+const DeviceKernels* device_kernels_for_sums(const at::Tensor& tensor) {
   const std::optional<Installed>& found = installed();
-  const bool bfloat16 = tensor.scalar_type() == at::kBFloat16;
-  if (tensor.is_cuda()) {
-    if (!found) {
-      fail(ErrorKind::kEnvironment,
-           "ops: this build has no kernels for GPUs; build it with nvcc and LibTorch with CUDA");
-    }
-    require(bfloat16, "ops: a GPU computes in bfloat16, got ", tensor.scalar_type());
-    return &found->kernels;
+  if (tensor.is_cuda() && !found) {
+    fail(ErrorKind::kEnvironment,
+         "ops: this build has no kernels for GPUs; build it with nvcc and LibTorch with CUDA");
   }
-  return found && found->memory == DeviceMemory::kHost && bfloat16 ? &found->kernels : nullptr;
+  const bool taken = tensor.is_cuda() || (found && found->memory == DeviceMemory::kHost);
+  return taken ? &found->kernels : nullptr;
+}
+
+const DeviceKernels* device_kernels(const at::Tensor& tensor) {
+  const bool bfloat16 = tensor.scalar_type() == at::kBFloat16;
+  require(bfloat16 || !tensor.is_cuda(), "ops: a GPU computes in bfloat16, got ",
+          tensor.scalar_type());
+  return bfloat16 ? device_kernels_for_sums(tensor) : nullptr;
 }
 
 DeviceWorkspace::DeviceWorkspace(size_t bytes, const at::Tensor& tensor) {

@@ -59,6 +59,9 @@ void install_device_kernels(const DeviceKernels& kernels, DeviceMemory memory);
 /// a CUDA tensor in a build without kernels for GPUs, Error(kInput) for one that is not bfloat16.
 const DeviceKernels* device_kernels(const at::Tensor& tensor);
 
+/// The same for work on fp32 buffers, such as an optimiser's.
+const DeviceKernels* device_kernels_for_sums(const at::Tensor& tensor);
+
 /// Whether ops can compute on a GPU here: built with the kernels for it, and a device is present.
 bool cuda_available();
 

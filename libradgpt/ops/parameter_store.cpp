@@ -46,17 +46,66 @@ void ParameterStore::bind(size_t index, at::Tensor destination, Binding binding,
   bound_.push_back({index, std::move(destination), binding, scale});
 }
 
+bool ParameterStore::Bound::in_pass() const {
+  const at::ScalarType type = destination.scalar_type();
+  const bool rows = destination.dim() == 0 || destination.stride(-1) == 1;
+  return binding == Binding::kCopy && destination.dim() <= 2 && rows &&
+         (type == at::kBFloat16 || type == at::kFloat);
+}
+
+void ParameterStore::Bound::publish(const at::Tensor& master) const {
+  if (binding == Binding::kNormalisedRows) {
+    destination.copy_(master / master.norm(2, {1}, true).clamp_min(1e-12));
+  } else if (scale == 1.0) {
+    destination.copy_(master);
+  } else {
+    destination.copy_(master * scale);
+  }
+}
+
 void ParameterStore::publish() const {
   const at::NoGradGuard no_grad;
+  for (const Bound& bound : bound_) bound.publish(masters_.at(bound.index).detach());
+}
+
+std::vector<const ParameterStore::Bound*> ParameterStore::copies_in_pass() const {
+  std::vector<const Bound*> copies(specs_.size());
   for (const Bound& bound : bound_) {
-    const at::Tensor master = masters_.at(bound.index).detach();
-    if (bound.binding == Binding::kNormalisedRows) {
-      bound.destination.copy_(master / master.norm(2, {1}, true).clamp_min(1e-12));
-    } else if (bound.scale == 1.0) {
-      bound.destination.copy_(master);
-    } else {
-      bound.destination.copy_(master * bound.scale);
+    if (bound.in_pass() && copies[bound.index] == nullptr) copies[bound.index] = &bound;
+  }
+  return copies;
+}
+
+std::vector<kernels::TrainedTensor> ParameterStore::trained_tensors() const {
+  std::vector<kernels::TrainedTensor> tensors;
+  const std::vector<const Bound*> copies = copies_in_pass();
+  int64_t begin = 0;
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    const std::vector<int64_t>& shape = specs_[i].shape;
+    kernels::TrainedTensor tensor;
+    tensor.begin = begin;
+    tensor.columns = shape.empty() ? 1 : shape.back();
+    tensor.rows = tensor.columns == 0 ? 0 : element_count(shape) / tensor.columns;
+    if (const Bound* copy = copies[i]) {
+      tensor.copy = copy->destination.mutable_data_ptr();
+      tensor.copy_stride = shape.size() == 2 ? copy->destination.stride(0) : tensor.columns;
+      tensor.copy_type = copy->destination.scalar_type() == at::kFloat
+                             ? kernels::CopyType::kFloat
+                             : kernels::CopyType::kBFloat16;
+      tensor.scale = static_cast<float>(copy->scale);
     }
+    begin += element_count(shape);
+    tensor.decay = shape.size() >= 2 ? kernels::WeightDecay::kYes : kernels::WeightDecay::kNo;
+    if (tensor.rows > 0) tensors.push_back(tensor);
+  }
+  return tensors;
+}
+
+void ParameterStore::publish_others() const {
+  const at::NoGradGuard no_grad;
+  const std::vector<const Bound*> copies = copies_in_pass();
+  for (const Bound& bound : bound_) {
+    if (copies[bound.index] != &bound) bound.publish(masters_.at(bound.index).detach());
   }
 }
 

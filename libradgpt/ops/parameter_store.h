@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/adamw/adamw.h"
+
 namespace radgpt {
 
 /// A trained tensor: its name in files and its shape.
@@ -55,13 +57,25 @@ class ParameterStore {
   /// Rewrites all bound tensors from the masters (computed in fp32, rounded once).
   void publish() const;
 
+  /// Every parameter as an optimiser's pass sees it, in order, with its first bound copy in
+  /// bfloat16 or float, which the pass writes. Matrices decay.
+  std::vector<kernels::TrainedTensor> trained_tensors() const;
+  /// Rewrites the bound tensors that trained_tensors does not name.
+  void publish_others() const;
+
  private:
   struct Bound {
+    bool in_pass() const;  ///< whether trained_tensors can name it
+    void publish(const at::Tensor& master) const;
+
     size_t index;
     at::Tensor destination;
     Binding binding;
     double scale;
   };
+
+  /// Of each parameter the binding that trained_tensors names, or null.
+  std::vector<const Bound*> copies_in_pass() const;
 
   std::vector<ParameterSpec> specs_;
   std::vector<at::Tensor> masters_;

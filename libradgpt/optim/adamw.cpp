@@ -1,54 +1,36 @@
 #include "libradgpt/optim/adamw.h"
 
-#include <ATen/Parallel.h>
 #include <torch/types.h>
 
-#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/ops/run_kernel.h"
 
 namespace radgpt {
 
 namespace {
 
-/// Work is cut into blocks of this size whatever the number of threads, so that an element always
-/// meets the same vector instruction.
-constexpr int64_t kBlock = 1 << 15;
-
-int64_t block_count(int64_t count) { return (count + kBlock - 1) / kBlock; }
-
-struct AdamWStep {
-  float beta1, beta2, epsilon, keep, rate, second_correction, gradient_scale;
-};
-
-__attribute__((target_clones("avx512f", "avx2", "default"))) void update(
-    const AdamWStep& step, int64_t count, const float* gradient, float* master, float* first,
-    float* second) {
-  for (int64_t i = 0; i < count; ++i) {
-    const float g = gradient[i] * step.gradient_scale;
-    first[i] = step.beta1 * first[i] + (1.0f - step.beta1) * g;
-    second[i] = step.beta2 * second[i] + (1.0f - step.beta2) * g * g;
-    const float deviation = std::sqrt(second[i] * step.second_correction) + step.epsilon;
-    master[i] = master[i] * step.keep - step.rate * first[i] / deviation;
-  }
+kernels::AdamW pass_of(const AdamWOptions& options, int64_t updates, double learning_rate,
+                       double gradient_scale) {
+  const auto t = static_cast<double>(updates);
+  kernels::AdamW pass;
+  pass.beta1 = static_cast<float>(options.beta1);
+  pass.beta2 = static_cast<float>(options.beta2);
+  pass.epsilon = static_cast<float>(options.epsilon);
+  pass.keep = static_cast<float>(1.0 - learning_rate * options.weight_decay);
+  pass.rate = static_cast<float>(learning_rate / (1.0 - std::pow(options.beta1, t)));
+  pass.second_correction = static_cast<float>(1.0 / (1.0 - std::pow(options.beta2, t)));
+  pass.gradient_scale = static_cast<float>(gradient_scale);
+  return pass;
 }
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) double sum_of_squares(
-    const float* values, int64_t count) {
-  double lanes[8] = {};
-  int64_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    for (int lane = 0; lane < 8; ++lane) {
-      const double value = values[i + lane];
-      lanes[lane] += value * value;
-    }
-  }
-  for (; i < count; ++i) lanes[0] += static_cast<double>(values[i]) * values[i];
-  double sum = 0.0;
-  for (const double lane : lanes) sum += lane;
-  return sum;
+/// A copy of the table in the memory of `tensor`.
+at::Tensor table_beside(const at::Tensor& tensor, std::vector<kernels::TrainedTensor>& table) {
+  const auto bytes = static_cast<int64_t>(table.size() * sizeof(table[0]));
+  return at::from_blob(table.data(), {bytes}, at::kByte)
+      .to(tensor.device(), at::kByte, false, true);
 }
 
 }  // namespace
@@ -60,35 +42,22 @@ AdamW::AdamW(ParameterStore& store, const AdamWOptions& options)
       second_moment_(at::zeros_like(store.flat())) {}
 
 void AdamW::step(double learning_rate, double gradient_scale) {
-  ++updates_;
-  const double t = static_cast<double>(updates_);
-  const double first_correction = 1.0 - std::pow(options_.beta1, t);
-  AdamWStep step;
-  step.beta1 = static_cast<float>(options_.beta1);
-  step.beta2 = static_cast<float>(options_.beta2);
-  step.epsilon = static_cast<float>(options_.epsilon);
-  step.rate = static_cast<float>(learning_rate / first_correction);
-  step.second_correction = static_cast<float>(1.0 / (1.0 - std::pow(options_.beta2, t)));
-  step.gradient_scale = static_cast<float>(gradient_scale);
-
-  const float* gradient = store_.flat_gradient().const_data_ptr<float>();
-  float* master = store_.flat().data_ptr<float>();
-  float* first = first_moment_.data_ptr<float>();
-  float* second = second_moment_.data_ptr<float>();
-  int64_t offset = 0;
-  for (size_t index = 0; index < store_.size(); ++index) {
-    const int64_t count = store_.master(index).numel();
-    const bool decays = store_.spec(index).shape.size() >= 2;
-    step.keep = decays ? static_cast<float>(1.0 - learning_rate * options_.weight_decay) : 1.0f;
-    at::parallel_for(0, block_count(count), 1, [&](int64_t first_block, int64_t end_block) {
-      for (int64_t block = first_block; block < end_block; ++block) {
-        const int64_t begin = offset + block * kBlock;
-        const int64_t length = std::min(kBlock, count - block * kBlock);
-        update(step, length, gradient + begin, master + begin, first + begin, second + begin);
-      }
-    });
-    offset += count;
+  const at::NoGradGuard no_grad;
+  kernels::AdamW pass = pass_of(options_, ++updates_, learning_rate, gradient_scale);
+  pass.gradient = store_.flat_gradient().const_data_ptr<float>();
+  pass.master = store_.flat().mutable_data_ptr<float>();
+  pass.first_moment = first_moment_.mutable_data_ptr<float>();
+  pass.second_moment = second_moment_.mutable_data_ptr<float>();
+  std::vector<kernels::TrainedTensor> table = store_.trained_tensors();
+  pass.tensors = {table.data(), static_cast<int64_t>(table.size()), kernels::number_blocks(table)};
+  if (const DeviceKernels* device = device_kernels_for_sums(store_.flat())) {
+    const at::Tensor on_device = table_beside(store_.flat(), table);
+    pass.tensors.tensors = static_cast<const kernels::TrainedTensor*>(on_device.const_data_ptr());
+    device->adamw(pass, device->stream());
+  } else {
+    kernels::adamw_cpu(pass, TorchWorkers());
   }
+  store_.publish_others();
 }
 
 void AdamW::restore(const at::Tensor& first_moment, const at::Tensor& second_moment,
@@ -105,17 +74,13 @@ void AdamW::restore(const at::Tensor& first_moment, const at::Tensor& second_mom
 double gradient_norm(const at::Tensor& flat_gradient) {
   const int64_t count = flat_gradient.numel();
   const float* values = flat_gradient.const_data_ptr<float>();
-  std::vector<double> sums(static_cast<size_t>(block_count(count)));
-  at::parallel_for(0, static_cast<int64_t>(sums.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t first = block * kBlock;
-      sums[static_cast<size_t>(block)] =
-          sum_of_squares(values + first, std::min(kBlock, count - first));
-    }
-  });
-  double total = 0.0;
-  for (const double sum : sums) total += sum;
-  return std::sqrt(total);
+  const DeviceKernels* device = device_kernels_for_sums(flat_gradient);
+  if (device == nullptr) return kernels::gradient_norm_cpu(values, count, TorchWorkers());
+  const at::Tensor norm = at::empty({1}, flat_gradient.options().dtype(at::kDouble));
+  const DeviceWorkspace workspace(device->gradient_norm_workspace(count), flat_gradient);
+  device->gradient_norm(values, count, norm.mutable_data_ptr<double>(), workspace,
+                        device->stream());
+  return norm.item<double>();
 }
 
 }  // namespace radgpt

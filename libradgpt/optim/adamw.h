@@ -28,7 +28,7 @@ class AdamW {
  public:
   AdamW(ParameterStore& store, const AdamWOptions& options);
 
-  /// Updates the masters. The caller publishes them.
+  /// Updates the masters and all tensors bound to them.
   void step(double learning_rate, double gradient_scale);
 
   const at::Tensor& first_moment() const { return first_moment_; }    ///< [numel] fp32

@@ -100,7 +100,6 @@ void Trainer::update(StepRecord& record) {
     const double clip = recipe_.optim.clip_norm;
     const bool too_long = clip > 0.0 && record.gradient_norm > clip;
     optimizer_.step(record.learning_rate, too_long ? clip / record.gradient_norm : 1.0);
-    parts_.store.publish();
     state_.bad_steps = 0;
   }
   record.step = ++state_.step;

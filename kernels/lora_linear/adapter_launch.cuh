@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/lora_linear/adapter_sizes.h"
+#include "kernels/lora_linear/adapter_sizes.cuh"
 #include "kernels/lora_linear/input_backward.cuh"
 #include "kernels/lora_linear/sum_partials.cuh"
 #include "kernels/primitives/stream.h"
