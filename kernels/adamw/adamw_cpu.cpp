@@ -26,9 +26,7 @@ Block block_of(const TrainedTensors& tensors, int64_t number) {
 }
 
 // The call by value: a store to a master cannot change it.
-__attribute__((target_clones("avx512f", "avx2", "default"))) void update(AdamW call, float keep,
-                                                                         int64_t begin,
-                                                                         int64_t end) {
+[[RADGPT_VECTOR_CLONES]] void update(AdamW call, float keep, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
     const float g = call.gradient[i] * call.gradient_scale;
     const float first = call.beta1 * call.first_moment[i] + (1.0f - call.beta1) * g;

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/adamw/adamw.h"
+#include "kernels/primitives/lanes.h"
 
 namespace radgpt::kernels {
 
@@ -10,8 +11,7 @@ namespace {
 
 constexpr int64_t kBlock = 1 << 15;
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) double sum_of_squares(
-    const float* values, int64_t count) {
+[[RADGPT_VECTOR_CLONES]] double sum_of_squares(const float* values, int64_t count) {
   double lanes[8] = {};
   int64_t i = 0;
   for (; i + 8 <= count; i += 8) {

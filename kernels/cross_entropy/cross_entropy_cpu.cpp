@@ -14,8 +14,8 @@ namespace {
 /// Logits of one row become exp(logit - largest) in `exponentials` (whole lanes). Returns the log
 /// of the sum of exp(logit).
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] Compute<T> log_sum_exp(
-    const T* logits, int64_t n, Compute<T>* exponentials, Compute<T>* sum) {
+[[RADGPT_VECTOR_CLONES]] Compute<T> log_sum_exp(const T* logits, int64_t n,
+                                                Compute<T>* exponentials, Compute<T>* sum) {
   using C = Compute<T>;
   Lanes<C> largest = Lanes<C>{} - std::numeric_limits<C>::infinity();
   int64_t i = 0;

@@ -20,10 +20,8 @@ template <typename C>
 
 /// One head; `sign` times the sines.
 template <typename T>
-[[gnu::target_clones("avx512f", "avx2", "default")]] void rotate(const float* cosine_row,
-                                                                 const float* sine_row,
-                                                                 Compute<T> sign, int64_t half,
-                                                                 T* x) {
+[[RADGPT_VECTOR_CLONES]] void rotate(const float* cosine_row, const float* sine_row,
+                                     Compute<T> sign, int64_t half, T* x) {
   using C = Compute<T>;
   for (int64_t i = 0; i < half; i += kLanes<C>) {
     const int64_t left = half - i;
