@@ -4,4 +4,7 @@ namespace radgpt {
 
 at::ScalarType test_type() { return at::kFloat; }
 
+CpuKernels::CpuKernels() = default;
+CpuKernels::~CpuKernels() = default;
+
 }  // namespace radgpt

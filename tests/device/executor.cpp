@@ -7,12 +7,17 @@ namespace {
 
 kernels::Stream no_stream() { return nullptr; }
 
-const bool installed = [] {
-  install_device_kernels(device_kernel_table(no_stream), DeviceMemory::kHost);
+bool install(DeviceMemory memory) {
+  install_device_kernels(device_kernel_table(no_stream), memory);
   return true;
-}();
+}
+
+const bool installed = install(DeviceMemory::kHost);
 
 }  // namespace
+
+CpuKernels::CpuKernels() { install(DeviceMemory::kCuda); }
+CpuKernels::~CpuKernels() { install(DeviceMemory::kHost); }
 
 at::ScalarType test_type() { return installed ? at::kBFloat16 : at::kFloat; }
 

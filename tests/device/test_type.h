@@ -11,4 +11,11 @@ at::ScalarType test_type();
 /// As recipes name it.
 inline const char* test_type_name() { return test_type() == at::kFloat ? "fp32" : "bf16"; }
 
+/// While it lives, bfloat16 tensors go to the CPU's kernels in every executable.
+class CpuKernels {
+ public:
+  CpuKernels();
+  ~CpuKernels();
+};
+
 }  // namespace radgpt

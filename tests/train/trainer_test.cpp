@@ -89,11 +89,12 @@ class Listener : public RunObserver {
 
 /// A model, its adapter and a trainer on a checkpoint folder.
 struct TinyRun {
-  TinyRun(const std::string& folder, const std::vector<std::string>& overrides = {})
+  TinyRun(const std::string& folder, const std::vector<std::string>& overrides = {},
+          at::ScalarType type = test_type())
       : recipe(tiny_recipe(overrides)),
         training(tiny_dataset(40)),
         validation(tiny_dataset(8)),
-        model(tiny_config(), test_type()),
+        model(tiny_config(), type),
         checkpoints(folder, 2, {{"recipe", "x"}}) {
     model.initialise(3);
     adapter = std::make_unique<Adapter>(model, lora_options(recipe), store);
@@ -170,6 +171,28 @@ TEST_CASE("Trainer: one thread and two give the same adapter, dropout included")
     digests[threads - 1] = run.digest();
   }
   CHECK(digests[0] == digests[1]);
+}
+
+std::vector<double> losses_of(at::ScalarType type) {
+  const TemporaryFolder folder;
+  TinyRun run(folder.path(), {"train.steps=8"}, type);
+  run.trainer->run(run.listener);
+  return run.listener.losses;
+}
+
+double distance(const std::vector<double>& a, const std::vector<double>& b) {
+  double sum = 0.0;
+  for (size_t i = 0; i < a.size(); ++i) sum += std::abs(a[i] - b.at(i));
+  return sum;
+}
+
+TEST_CASE("Trainer: losses on this device are as near to double precision as the CPU's in bf16") {
+  const std::vector<double> here = losses_of(at::kBFloat16);
+  const CpuKernels cpu;
+  const std::vector<double> exact = losses_of(at::kDouble), plain = losses_of(at::kBFloat16);
+  REQUIRE(here.size() == 8);
+  CHECK(distance(here, exact) <= 2 * distance(plain, exact));
+  CHECK((here == plain) == (test_type() == at::kFloat));  // one and the same only on the CPU
 }
 
 TEST_CASE("Trainer: shared prefixes and separate examples give the same losses without dropout") {
