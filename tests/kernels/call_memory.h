@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/primitives/bfloat16.h"
+#include "tests/kernels/device_memory.h"
 
 namespace radgpt::kernels {
 
@@ -14,7 +15,7 @@ inline constexpr unsigned char kPoison = 0xFF;
 
 /// The arrays of one call of a kernel: random inputs, and outputs of NaN, so that what a kernel
 /// forgets to write shows. Around all of them, and behind each row of a stride, stands NaN as well:
-/// what is read there spoils the result, what is written there is found. Arrays are aligned to 16
+/// what is read there spoils the result, what is written there is found. Arrays are aligned to 256
 /// bytes.
 class CallMemory {
  public:
@@ -52,9 +53,9 @@ class CallMemory {
   struct Array {
     enum class Use { kInput, kOutput } use;
     int64_t rows, columns, stride;
-    int64_t element;                    ///< bytes of one
-    std::vector<unsigned char> bytes;   ///< a guard, rows of the stride, a guard
-    std::vector<unsigned char> before;  ///< of an input
+    int64_t element;                     ///< bytes of one
+    DeviceVector<unsigned char> bytes;   ///< a guard, rows of the stride, a guard
+    DeviceVector<unsigned char> before;  ///< of an input
   };
   static constexpr int64_t kGuard = 256;  ///< bytes
 
@@ -66,7 +67,7 @@ class CallMemory {
                        columns,
                        stride,
                        sizeof(T),
-                       std::vector<unsigned char>(static_cast<size_t>(bytes), kPoison),
+                       DeviceVector<unsigned char>(static_cast<size_t>(bytes), kPoison),
                        {}});
     return arrays_.back();
   }

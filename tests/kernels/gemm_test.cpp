@@ -9,6 +9,7 @@
 #include "kernels/gemm/algorithm_file.h"
 #include "tests/catch.h"
 #include "tests/kernels/accuracy.h"
+#include "tests/kernels/device_memory.h"
 #include "tests/kernels/values.h"
 
 using namespace radgpt;
@@ -179,12 +180,64 @@ TEST_CASE("Gemm: values by hand, with nothing to add as well") {
   CHECK(d == std::vector<float>{-33, -45, -77, -105});
 }
 
-TEST_CASE("Gemm: the products of a device go to the CPU in the executor") {
-  DeviceGemm device;
-  Problem<BFloat16, BFloat16> problem({20, 40, 24, Transpose::kNo, Transpose::kYes}), cpu = problem;
-  device.run(problem.call(), nullptr);
-  gemm_cpu(cpu.call(), OneWorker());
-  CHECK(same_bits(problem.d, cpu.d));
+namespace {
+
+/// What a device makes of `problem`.
+template <typename Out>
+std::vector<Out> product_of_device(Problem<BFloat16, Out> problem) {
+  static DeviceGemm device;
+  DeviceVector<BFloat16> a(problem.a.begin(), problem.a.end());
+  DeviceVector<BFloat16> b(problem.b.begin(), problem.b.end());
+  DeviceVector<Out> d(problem.d.begin(), problem.d.end());
+  Gemm<BFloat16, Out> call = problem.call();
+  call.a.data = a.data();
+  call.b.data = b.data();
+  call.d = d.data();
+  device.run(call, nullptr);
+  synchronise();
+  return {d.begin(), d.end()};
+}
+
+void expect_sums_in_fp32(const Problem<BFloat16, BFloat16>& problem,
+                         const std::vector<BFloat16>& result) {
+  expect_as_accurate_as<BFloat16>(widened(product<float, BFloat16>(problem)), widened(result),
+                                  product<double, double>(problem));
+}
+
+/// Tensor cores cut off where a processor rounds: the bound is that of any order of additions that
+/// are right to 2^-22.
+void expect_sums_in_fp32(Problem<BFloat16, float> problem, const std::vector<float>& result) {
+  const std::vector<double> exact = product<double, double>(problem);
+  for (BFloat16& value : problem.a) value = BFloat16(std::abs(value));
+  for (BFloat16& value : problem.b) value = BFloat16(std::abs(value));
+  for (float& value : problem.d) value = std::abs(value);
+  const std::vector<double> magnitude = product<double, double>(problem);
+  const double rounding = static_cast<double>(problem.shape.k + 2) * 0x1p-22;
+  int64_t wrong = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    wrong += !(std::abs(result[i] - exact[i]) <= rounding * magnitude[i]);
+  }
+  CHECK(wrong == 0);
+}
+
+template <typename Out>
+void expect_right_on_the_device() {
+  for (const Shape& shape : shapes()) {
+    for (const float beta : {0.0f, 0.5f}) {
+      INFO(shape.m << " x " << shape.n << " x " << shape.k << ", beta " << beta);
+      const Problem<BFloat16, Out> problem(shape, 2.0f, beta);
+      const std::vector<Out> result = product_of_device(problem);
+      expect_sums_in_fp32(problem, result);
+      CHECK(widened(product_of_device(problem)) == widened(result));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("Gemm: a device is as accurate as the plain formula, and repeats its bits") {
+  expect_right_on_the_device<BFloat16>();
+  expect_right_on_the_device<float>();
 }
 
 TEST_CASE("Gemm: refuses what cuBLASLt cannot do") {

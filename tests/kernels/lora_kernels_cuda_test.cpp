@@ -1,4 +1,4 @@
-// The LoRA kernels of the GPU, through the executor.
+// The LoRA kernels of the GPU.
 
 #include "tests/kernels/cases.h"
 #include "tests/kernels/cuda_check.h"
