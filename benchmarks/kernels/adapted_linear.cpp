@@ -1,7 +1,7 @@
 // Forward and backward of one linear layer with a LoRA adapter, in bf16, beside the frozen layer
 // and beside other orders of the same operations:
 //
-//   adapted_linear [RANK DROPOUT [ROWS IN OUT]...]
+//   adapted_linear [--device cpu|cuda] [--results FOLDER] [RANK DROPOUT [ROWS IN OUT]...]
 //
 //   frozen        y = x W^T and dX: the least that the layer can cost
 //   ours          the composite op: one product a pass, the adapter's part in the kernels
@@ -12,9 +12,12 @@
 //   in place      S and dS once, kept; sums into y and dX; masks kept as bytes
 //
 // All run in turn; ratios are medians of the rounds' ratios. Results are checked first: ours must
-// be at most twice as far from double precision as peft's order in bf16 with the same mask.
+// be at most twice as far from double precision as peft's order in bf16 with the same mask. Medians
+// are appended to FOLDER/DEVICE.csv, benchmarks/results by default; RADGPT_DEVICE of the
+// environment names a GPU, RADGPT_COMMIT the commit.
 
 #include <ATen/Parallel.h>
+#include <torch/cuda.h>
 #include <torch/types.h>
 
 #include <cmath>
@@ -23,6 +26,7 @@
 #include <map>
 
 #include "benchmarks/kernels/interleaved.h"
+#include "benchmarks/kernels/result_rows.h"
 #include "libradgpt/base/error.h"
 #include "libradgpt/ops/dropout_mask.h"
 #include "libradgpt/ops/lora_linear.h"
@@ -32,6 +36,8 @@ namespace radgpt {
 namespace {
 
 constexpr int kRounds = 25;
+/// On a GPU a round is so many runs, so that the host is ahead of it.
+constexpr int kRunsOfGpu = 10;
 
 /// One layer, its input and the gradient of its output. Tensors of `type`.
 struct Layer {
@@ -52,7 +58,13 @@ struct Results {
   at::Tensor y, dx, da, db;
 };
 
-Layer random_layer(int64_t rows, int64_t in, int64_t out, int64_t rank, double dropout) {
+struct Sizes {
+  int64_t rows, in, out, rank;
+  double dropout;
+};
+
+Layer random_layer(const Sizes& sizes, at::Device device) {
+  const auto [rows, in, out, rank, dropout] = sizes;
   torch::manual_seed(1);
   const double size = 1 / std::sqrt(static_cast<double>(in));
   Layer layer{torch::randn({rows, in}),
@@ -62,6 +74,9 @@ Layer random_layer(int64_t rows, int64_t in, int64_t out, int64_t rank, double d
               torch::randn({rows, out}),
               2.0,
               dropout};
+  for (at::Tensor Layer::*tensor : {&Layer::x, &Layer::w, &Layer::a, &Layer::b, &Layer::dy}) {
+    layer.*tensor = (layer.*tensor).to(device);
+  }
   return layer.to(at::kBFloat16);
 }
 
@@ -165,7 +180,7 @@ at::Tensor mask_of(const BorderedWeight& weight, int64_t rows, int64_t columns) 
 
 /// The largest error of ours over that of peft's order, both against double precision.
 double worst_error(const Layer& layer, const BorderedWeight& weight) {
-  const at::Tensor mask = mask_of(weight, layer.x.size(0), layer.x.size(1));
+  const at::Tensor mask = mask_of(weight, layer.x.size(0), layer.x.size(1)).to(layer.x.device());
   const Results fused = ours(layer, weight),
                 naive = peft(layer, at::kBFloat16, mask.to(at::kBFloat16));
   const Results exact = peft(layer.to(at::kDouble), at::kDouble, mask.to(at::kDouble));
@@ -179,9 +194,26 @@ double worst_error(const Layer& layer, const BorderedWeight& weight) {
   return worst;
 }
 
-void compare(int64_t rows, int64_t in, int64_t out, int64_t rank, double dropout) {
+/// Milliseconds of each, in turn.
+Times time_all(std::vector<Contender> contenders, at::Device device) {
+  if (!device.is_cuda()) return time_in_turn(contenders, kRounds);
+  for (Contender& contender : contenders) {
+    contender.run = [run = contender.run] {
+      for (int i = 0; i < kRunsOfGpu; ++i) run();
+      torch::cuda::synchronize();
+    };
+  }
+  Times times = time_in_turn(contenders, kRounds);
+  for (auto& of_one : times) {
+    for (double& time : of_one) time /= kRunsOfGpu;
+  }
+  return times;
+}
+
+void compare(const Sizes& sizes, at::Device device, ResultFile& results) {
+  const auto [rows, in, out, rank, dropout] = sizes;
   std::printf("\nrows %ld  in %ld  out %ld  rank %ld  dropout %g\n", rows, in, out, rank, dropout);
-  const Layer layer = random_layer(rows, in, out, rank, dropout);
+  const Layer layer = random_layer(sizes, device);
   const BorderedWeight adapted = bordered(layer);
   BorderedWeight bare = adapted;
   bare.pairs.clear();
@@ -195,7 +227,7 @@ void compare(int64_t rows, int64_t in, int64_t out, int64_t rank, double dropout
                                              {"peft bf16", [&] { peft(layer, at::kBFloat16, {}); }},
                                              {"unsloth", [&] { unsloth(layer); }},
                                              {"in place", [&] { in_place(layer); }}};
-  const Times times = time_in_turn(contenders, kRounds);
+  const Times times = time_all(contenders, device);
   std::printf("%-12s %3s  %9s %9s %9s  %8s %8s\n", "milliseconds", "n", "median", "p20", "p80",
               "/ frozen", "/ ours");
   for (size_t i = 0; i < contenders.size(); ++i) {
@@ -203,6 +235,63 @@ void compare(int64_t rows, int64_t in, int64_t out, int64_t rank, double dropout
     std::printf("%-12s %3d  %9.2f %9.2f %9.2f  %8.3f %8.3f\n", contenders[i].name.c_str(), kRounds,
                 spread.median, spread.p20, spread.p80, ratio_of(times, i, 0),
                 ratio_of(times, i, 1));
+    results.append({.kernel = "adapted_linear",
+                    .variant = contenders[i].name,
+                    .rows = rows,
+                    .in = in,
+                    .out = out,
+                    .rank = rank,
+                    .dropout = dropout,
+                    .runs = kRounds,
+                    .milliseconds = spread});
+  }
+}
+
+struct Options {
+  at::Device device = at::kCPU;
+  std::string results = "benchmarks/results";
+  std::vector<std::string> sizes;  ///< RANK DROPOUT [ROWS IN OUT]...
+};
+
+Options read_options(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (!name.starts_with("--")) {
+      options.sizes.push_back(name);
+      continue;
+    }
+    require(i + 1 < argc, "adapted_linear: ", name, " needs a value");
+    const std::string value = argv[++i];
+    if (name == "--results") {
+      options.results = value;
+    } else {
+      require(name == "--device" && (value == "cpu" || value == "cuda"),
+              "adapted_linear: --device cpu or cuda, got ", name, " ", value);
+      options.device = at::Device(value);
+    }
+  }
+  return options;
+}
+
+void run(const Options& options) {
+  const char* gpu = std::getenv("RADGPT_DEVICE");
+  const std::string name = options.device.is_cpu() ? processor_name()
+                           : gpu != nullptr        ? gpu
+                                                   : "GPU";
+  const std::vector<std::string>& sizes = options.sizes;
+  const int64_t rank = !sizes.empty() ? std::stoll(sizes[0]) : 8;
+  const double dropout = sizes.size() > 1 ? std::stod(sizes[1]) : 0.1;
+  std::vector<std::array<int64_t, 3>> shapes;
+  for (size_t i = 2; i + 2 < sizes.size(); i += 3) {
+    shapes.push_back({std::stoll(sizes[i]), std::stoll(sizes[i + 1]), std::stoll(sizes[i + 2])});
+  }
+  if (shapes.empty()) shapes = {{2048, 1024, 1024}, {2048, 1024, 2752}, {1024, 4096, 4096}};
+  ResultFile results(options.results, name);
+  std::printf("device   %s   threads %d   bf16 forward + backward\n", name.c_str(),
+              at::get_num_threads());
+  for (const auto& [rows, in, out] : shapes) {
+    compare({rows, in, out, rank, dropout}, options.device, results);
   }
 }
 
@@ -210,15 +299,11 @@ void compare(int64_t rows, int64_t in, int64_t out, int64_t rank, double dropout
 }  // namespace radgpt
 
 int main(int argc, char** argv) {
-  const int64_t rank = argc > 1 ? std::atoll(argv[1]) : 8;
-  const double dropout = argc > 2 ? std::atof(argv[2]) : 0.1;
-  std::vector<std::array<int64_t, 3>> shapes;
-  for (int i = 3; i + 2 < argc; i += 3) {
-    shapes.push_back({std::atoll(argv[i]), std::atoll(argv[i + 1]), std::atoll(argv[i + 2])});
+  try {
+    radgpt::run(radgpt::read_options(argc, argv));
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
   }
-  if (shapes.empty()) shapes = {{2048, 1024, 1024}, {2048, 1024, 2752}, {1024, 4096, 4096}};
-  std::printf("device   %s   threads %d   bf16 forward + backward\n",
-              radgpt::processor_name().c_str(), at::get_num_threads());
-  for (const auto& [rows, in, out] : shapes) radgpt::compare(rows, in, out, rank, dropout);
-  return 0;
 }

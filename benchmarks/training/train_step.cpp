@@ -4,6 +4,7 @@
 // benchmarks/peers/hf_peft.py.
 
 #include <sys/resource.h>
+#include <torch/cuda.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -28,9 +29,10 @@
 namespace radgpt {
 namespace {
 
-double seconds_of(const std::function<void()>& work) {
+double seconds_of(const std::function<void()>& work, at::Device device) {
   const auto start = std::chrono::steady_clock::now();
   work();
+  if (device.is_cuda()) torch::cuda::synchronize();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
@@ -41,14 +43,15 @@ double peak_memory_gib() {
 }
 
 /// Best of five products of the MLP's shape, in floating-point operations a second.
-double measure_gemm_rate(const ModelConfig& config, int64_t rows, at::ScalarType type) {
+double measure_gemm_rate(const ModelConfig& config, int64_t rows,
+                         const at::TensorOptions& options) {
   const at::NoGradGuard no_grad;
-  const at::Tensor x = at::randn({rows, config.hidden_size}).to(type);
-  const at::Tensor w = at::randn({2 * config.intermediate_size, config.hidden_size}).to(type);
+  const at::Tensor x = at::randn({rows, config.hidden_size}, options);
+  const at::Tensor w = at::randn({2 * config.intermediate_size, config.hidden_size}, options);
   at::Tensor y = at::mm(x, w.t());
   double best = 1e9;
   for (int run = 0; run < 5; ++run) {
-    best = std::min(best, seconds_of([&] { y = at::mm(x, w.t()); }));
+    best = std::min(best, seconds_of([&] { y = at::mm(x, w.t()); }, x.device()));
   }
   return 2.0 * static_cast<double>(rows) * static_cast<double>(w.numel()) / best;
 }
@@ -89,19 +92,21 @@ struct Totals {
 /// One step: forward and backward of the packs, AdamW. Adds to `totals`.
 void train_step(const Baichuan& model, const Head& head, ParameterStore& store, AdamW& optimizer,
                 const std::vector<Pack>& packs, Totals& totals) {
-  totals.seconds += seconds_of([&] {
-    int64_t terms = 0;
-    for (const Pack& pack : packs) terms += head.terms(pack);
-    store.flat_gradient().zero_();
-    for (const Pack& pack : packs) {
-      const at::Tensor hidden = model.forward(pack, DropoutKey{1, 1, 0, true}, head.rows(pack));
-      const HeadOutput output = head.forward(hidden, pack, static_cast<double>(terms));
-      output.loss.backward();
-      totals.loss = output.loss_sum / static_cast<double>(terms);
-    }
-    optimizer.step(1e-4, 1.0);
-    totals.targets += terms;
-  });
+  totals.seconds += seconds_of(
+      [&] {
+        int64_t terms = 0;
+        for (const Pack& pack : packs) terms += head.terms(pack);
+        store.flat_gradient().zero_();
+        for (const Pack& pack : packs) {
+          const at::Tensor hidden = model.forward(pack, DropoutKey{1, 1, 0, true}, head.rows(pack));
+          const HeadOutput output = head.forward(hidden, pack, static_cast<double>(terms));
+          output.loss.backward();
+          totals.loss = output.loss_sum / static_cast<double>(terms);
+        }
+        optimizer.step(1e-4, 1.0);
+        totals.targets += terms;
+      },
+      model.device());
   for (const Pack& pack : packs) {
     totals.tokens += pack.size();
     totals.examples += static_cast<int64_t>(pack.examples.size());
@@ -142,9 +147,9 @@ void run(int argc, char** argv) {
                   static_cast<int32_t>(recipe.train.packs_per_step));
 
   const double gemm_rate =
-      measure_gemm_rate(model->config(), recipe.train.pack_tokens, model->type());
-  std::printf("device   %s   threads %d   type %s\n", processor_name().c_str(), threads,
-              c10::toString(model->type()));
+      measure_gemm_rate(model->config(), recipe.train.pack_tokens, model->options());
+  std::printf("device   %s   %s   threads %d   type %s\n", model->device().str().c_str(),
+              processor_name().c_str(), threads, c10::toString(model->type()));
   std::printf("model    hidden %lld   layers %d   vocabulary %lld   trained %lld\n",
               static_cast<long long>(model->config().hidden_size), model->layers(),
               static_cast<long long>(model->config().vocab_size),
