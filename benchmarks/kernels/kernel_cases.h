@@ -57,15 +57,15 @@ class Buffers {
   T* random(int64_t count, double size = 1.0) {
     constexpr int64_t kPeriod = 65521;  // a prime: no row is like the next
     const auto seed = static_cast<uint32_t>(owned_.size());
-    std::vector<T> period(kPeriod), values(count);
-    for (int64_t i = 0; i < kPeriod; ++i) {
+    std::vector<T> period(std::min(kPeriod, count));
+    for (int64_t i = 0; i < static_cast<int64_t>(period.size()); ++i) {
       const double word = philox({static_cast<uint32_t>(i), 0, 0, 0}, {seed, 5})[0] * 0x1p-31 - 1;
       period[i] = T(static_cast<float>(BFloat16(static_cast<float>(word * size))));
     }
-    for (int64_t i = 0; i < count; i += kPeriod) {
-      std::copy_n(period.begin(), std::min(kPeriod, count - i), values.begin() + i);
-    }
-    return copy_of(values);
+    T* memory = empty<T>(count);
+    machine_.write(memory, period.data(), period.size() * sizeof(T));
+    machine_.repeat(memory, period.size() * sizeof(T), static_cast<size_t>(count) * sizeof(T));
+    return memory;
   }
   Machine& machine() const { return machine_; }
 

@@ -52,6 +52,15 @@ class Machine {
   }
   const Workers& workers() const { return workers_; }
 
+  /// Repeats the first `filled` bytes until there are `bytes`.
+  void repeat(void* memory, size_t filled, size_t bytes) {
+    for (auto* begin = static_cast<char*>(memory); filled < bytes;) {
+      const size_t more = std::min(filled, bytes - filled);
+      copy(begin + filled, begin, more);
+      filled += more;
+    }
+  }
+
  private:
   Workspace workspace_;
   ThreadWorkers workers_{static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))};
@@ -77,9 +86,11 @@ class Processor final : public Machine {
   void read(void* to, const void* from, size_t bytes) override { std::memcpy(to, from, bytes); }
   void copy(void* to, const void* from, size_t bytes) override {
     constexpr int64_t kPiece = 1 << 20;
-    workers().run(static_cast<int64_t>(bytes) / kPiece, [&](int64_t begin, int64_t end) {
+    const auto count = static_cast<int64_t>(bytes);
+    workers().run((count + kPiece - 1) / kPiece, [&](int64_t begin, int64_t end) {
       std::memcpy(static_cast<char*>(to) + begin * kPiece,
-                  static_cast<const char*>(from) + begin * kPiece, (end - begin) * kPiece);
+                  static_cast<const char*>(from) + begin * kPiece,
+                  std::min(end * kPiece, count) - begin * kPiece);
     });
   }
   void synchronise() override {}
@@ -173,9 +184,11 @@ inline double measured_peak(Machine& machine) {
   const size_t bytes = size_t{1} << (machine.is_gpu() ? 30 : 27);
   void* from = machine.allocate(bytes);
   void* to = machine.allocate(bytes);
-  const std::vector<char> values(bytes, 1);
-  machine.write(from, values.data(), bytes);
-  machine.write(to, values.data(), bytes);
+  for (void* memory : {from, to}) {
+    const char first = 1;
+    machine.write(memory, &first, 1);
+    machine.repeat(memory, 1, bytes);
+  }
   const std::vector<double> times = machine.time(10, [&] { machine.copy(to, from, bytes); });
   machine.release(from);
   machine.release(to);

@@ -1,0 +1,274 @@
+#!/usr/bin/env bash
+# Checks and measures libradgpt on a machine with an NVIDIA GPU, in one command and eight minutes at
+# most:
+#
+#   bash benchmarks/gpu.sh
+#
+# needs nvcc of CUDA 13 and what docker/install_dependencies.sh needs. LibTorch with CUDA is taken
+# from the folder RADGPT_LIBTORCH, or from Python's torch 2.11 where that is installed, or downloaded.
+# Leaves in build/gpu: DEVICE.csv (columns: benchmarks/README.md), summary.md (one page), and the
+# output of each part. Every part has a time limit, and a failure of one does not stop the others.
+# Exit status 1 if any part failed.
+set -uo pipefail
+
+readonly minutes=8
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+readonly root out=$root/build/gpu
+failed=0
+parts=() # one line of summary.md each
+
+say() { echo "[gpu] $*"; }
+stop() {
+  echo "error: benchmarks/gpu.sh: $*" >&2
+  exit 4
+}
+seconds_left() { echo $((minutes * 60 - SECONDS)); }
+
+# record NAME STATUS BEGIN: a line for the summary.
+record() {
+  local result=ok
+  case $2 in
+    0) ;;
+    124) result="FAILED: time is up" && failed=1 ;;
+    skipped) result="skipped: $4" ;;
+    *) result="FAILED: status $2, see $1.log" && failed=1 ;;
+  esac
+  parts+=("| $1 | $result | $((SECONDS - $3)) |")
+  say "$1: $result ($((SECONDS - $3)) s)"
+}
+
+# limited SECONDS LOG COMMAND…: runs a command or a function of this file, for at most so long.
+limited() {
+  # shellcheck disable=SC2016  # the inner shell's arguments
+  timeout -k 5 "$1" bash -c '"$@"' limited "${@:3}" >"$2" 2>&1
+}
+
+# part NAME SECONDS COMMAND…: the same with its output in NAME.log, and a line for the summary.
+part() {
+  local name=$1 limit=$2 begin=$SECONDS left
+  shift 2
+  left=$(seconds_left)
+  if [ "$left" -lt 5 ]; then
+    record "$name" 124 "$begin"
+    return 1
+  fi
+  limited "$((limit < left ? limit : left))" "$out/$name.log" "$@"
+  local status=$?
+  record "$name" "$status" "$begin"
+  return "$status"
+}
+
+# --- building -----------------------------------------------------------------------------------
+
+find_tools() {
+  command -v nvidia-smi >/dev/null || stop "no nvidia-smi: this needs a machine with an NVIDIA GPU"
+  if ! command -v nvcc >/dev/null && [ -x /usr/local/cuda/bin/nvcc ]; then
+    PATH=/usr/local/cuda/bin:$PATH
+  fi
+  command -v nvcc >/dev/null || stop "no nvcc; CUDA 13 is needed"
+  export PATH
+}
+
+query() { nvidia-smi --id=0 --query-gpu="$1" --format=csv,noheader | head -1; }
+
+# The folder of LibTorch with CUDA that is there already, or nothing.
+given_libtorch() {
+  local folder=${RADGPT_LIBTORCH:-}
+  if [ -z "$folder" ]; then
+    folder=$(python3 -c 'import os, torch
+if torch.__version__.startswith("2.11."): print(os.path.dirname(torch.__file__))' 2>/dev/null)
+  fi
+  if [ -n "$folder" ] && [ -e "$folder/lib/libtorch_cuda.so" ]; then echo "$folder"; fi
+}
+
+# Everything but LibTorch, where that is given: the installer takes a finished folder for its own.
+install_dependencies() {
+  local libtorch=$1 third_party=$root/third_party device=cuda
+  if [ -n "$libtorch" ] && [ ! -e "$third_party/libtorch" ]; then
+    mkdir -p "$third_party/libtorch"
+    ln -s "$libtorch/include" "$libtorch/lib" "$third_party/libtorch/"
+    echo "torch 2.11.0 cuda" >"$third_party/libtorch/.installed"
+  fi
+  if [ -n "$libtorch" ] && grep -q cpu "$third_party/libtorch/.installed" 2>/dev/null; then
+    device=cpu # left as it is
+  fi
+  bash "$root/docker/install_dependencies.sh" "--$device"
+}
+
+# configure_and_build SOURCE BUILD TARGETS OPTION…
+configure_and_build() {
+  local source=$1 build=$2 targets=$3 generator=() target_list
+  shift 3
+  read -ra target_list <<<"$targets"
+  if command -v ninja >/dev/null; then generator=(-G Ninja); fi
+  cmake -S "$source" -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=Release \
+    -DRADGPT_BUILD_TESTS=ON -DCMAKE_CUDA_ARCHITECTURES="$architecture" "$@" &&
+    cmake --build "$build" -j"$(nproc)" --target "${target_list[@]}"
+}
+
+build_with_libtorch() {
+  local libtorch=$1 libraries options=()
+  install_dependencies "$libtorch" || return
+  if [ -n "$libtorch" ]; then
+    options=(-DRADGPT_LIBTORCH="$libtorch")
+    # The wheels of CUDA's libraries lie beside that of torch; the linker does not look there.
+    for libraries in "$libtorch"/../nvidia/*/lib; do
+      if [ -d "$libraries" ]; then export LDFLAGS="${LDFLAGS:-} -Wl,-rpath-link,$libraries"; fi
+    done
+  fi
+  configure_and_build "$root" "$out/with_libtorch" \
+    "adapted_linear train_step radgpt_executable" "${options[@]}"
+}
+
+# --- checks and measurements --------------------------------------------------------------------
+
+sanitize() {
+  local tool=$1
+  if ! command -v compute-sanitizer >/dev/null; then
+    record "$tool" skipped "$SECONDS" "no compute-sanitizer"
+    return
+  fi
+  part "$tool" 60 compute-sanitizer --tool "$tool" --error-exitcode 3 "$kernels/tests/kernels_gpu_test" \
+    "[cuda]~*refuse*~*three adapters*"
+}
+
+# All ranks at the square shape, one at each other shape of a 7B model.
+kernel_tables() {
+  local rows rank dropout shape status=0
+  for rows in 4096 8192; do
+    for rank in 8 16 64; do
+      for dropout in 0 0.1; do
+        table "$rows" 4096 4096 "$rank" "$dropout" || status=1
+      done
+    done
+    for shape in "4096 12288" "4096 22016" "11008 4096"; do
+      # shellcheck disable=SC2086  # two numbers
+      table "$rows" $shape 16 0.1 || status=1
+    done
+  done
+  return "$status"
+}
+table() {
+  "$kernels/benchmarks/kernel_table" --rows "$1" --in "$2" --out "$3" --rank "$4" --dropout "$5" \
+    --runs 15 --results "$out"
+}
+
+adapted_linears() {
+  local rank dropout status=0 program=$out/with_libtorch/bin/benchmarks/adapted_linear
+  local square=(8192 4096 4096) others=(8192 4096 12288 8192 4096 22016 8192 11008 4096)
+  for rank in 8 64; do
+    "$program" --device cuda --results "$out" "$rank" 0.1 "${square[@]}" || status=1
+  done
+  for dropout in 0 0.1; do
+    "$program" --device cuda --results "$out" 16 "$dropout" 4096 4096 4096 "${square[@]}" \
+      "${others[@]}" || status=1
+  done
+  return "$status"
+}
+
+# Two decoder layers of a 7B model under made-up reports.
+train_steps() {
+  local bin=$out/with_libtorch/bin
+  "$bin/radgpt" simulate --out "$out/reports" --reports 400 --seed 1 || return
+  "$bin/benchmarks/train_step" "$root/recipes/quickstart.yaml" 4 "$out/examples.jsonl" \
+    "data.sources=[{reports: [$out/reports/reports.jsonl]}]" model.path= model.device=cuda \
+    model.dtype=bf16 model.hidden_size=4096 model.intermediate_size=11008 model.heads=32 \
+    model.layers=2 model.position=rope lora.rank=16 lora.alpha=32 lora.dropout=0.1 \
+    train.pack_tokens=8192
+}
+
+# --- the page -----------------------------------------------------------------------------------
+
+# The rows of the kernel table by their share of the rate of a copy. $1: sort's option.
+rows_by_share() {
+  awk -F, '$17 > 0 && $4 != "gemm" && $4 !~ /attention/ {print $17 "," $0}' "$out"/*.csv |
+    sort -t, "$1" -k1,1 | head -8 |
+    awk -F, '{printf "| %s | %s x %s x %s | %s | %s | %s | %.0f | %.0f %% |\n",
+              $5, $7, $8, $9, $10, $11, $14, $17, 100 * $18}'
+}
+
+# Each contender's time over ours, at each shape.
+comparisons() {
+  awk -F, '$4 == "adapted_linear" {
+      shape = $6 " x " $7 " x " $8 " | " $9 " | " $10
+      if (!(shape in seen)) { seen[shape] = 1; order[++count] = shape }
+      time[shape, $11] = $13
+    }
+    END {
+      for (i = 1; i <= count; ++i) {
+        s = order[i]; ours = time[s, "ours"]
+        if (ours > 0) printf "| %s | %.3f | %.3f | %.2f | %.2f | %.2f | %.2f |\n", s, ours,
+          ours / time[s, "frozen"], time[s, "peft"] / ours, time[s, "peft bf16"] / ours,
+          time[s, "unsloth"] / ours, time[s, "in place"] / ours
+      }
+    }' "$out"/*.csv
+}
+
+write_summary() {
+  local table_head="| kernel | rows x in x out | rank | dropout | median ms | GB/s | of a copy |
+|---|---|---:|---:|---:|---:|---:|"
+  echo "# $(query name), commit $RADGPT_COMMIT, $(date -u +%F)"
+  echo
+  echo "Driver $(query driver_version), $(query memory.total), compute capability" \
+    "$(query compute_cap), $(nvcc --version | sed -n 's/.*release \([^,]*\),.*/nvcc \1/p')."
+  printf '\n| part | result | seconds |\n|---|---|---:|\n'
+  printf '%s\n' "${parts[@]}"
+  printf '\n## Checks\n\n```\n'
+  tail -n 3 "$out/kernels_gpu.log" 2>/dev/null
+  grep -h -E 'TOO LARGE|FAILED:|ERROR SUMMARY|RACECHECK SUMMARY' "$out"/*.log 2>/dev/null | sort | uniq -c
+  grep -h -c ' ok$' "$out/kernel_tables.log" 2>/dev/null | sed 's/$/ checks of kernel_table ok/'
+  printf '```\n'
+  if compgen -G "$out/*.csv" >/dev/null; then
+    printf '\n## An adapted linear layer, forward and backward\n\n'
+    echo "| rows x in x out | rank | dropout | ours, ms | ours / frozen | peft / ours" \
+      "| peft in bf16 / ours | Unsloth's order / ours | accumulate in place / ours |"
+    echo "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    comparisons
+    printf '\n## Kernels nearest to the rate of a copy\n\n%s\n' "$table_head"
+    rows_by_share -gr
+    printf '\n## Kernels furthest from it\n\n%s\n' "$table_head"
+    rows_by_share -g
+  fi
+  printf '\n## Training steps, two layers of a 7B model\n\n```\n'
+  tail -n 7 "$out/train_steps.log" 2>/dev/null
+  printf '```\n'
+}
+
+main() {
+  find_tools
+  mkdir -p "$out"
+  rm -f "$out"/*.csv "$out"/*.log "$out"/summary.md
+  RADGPT_COMMIT=${RADGPT_COMMIT:-$(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)}
+  RADGPT_DEVICE=$(query name)
+  export RADGPT_COMMIT RADGPT_DEVICE
+  architecture=$(query compute_cap | tr -d .)
+  kernels=$out/kernels_only
+  local libtorch begin
+  libtorch=$(given_libtorch)
+  say "$RADGPT_DEVICE, architecture $architecture; builds the kernels, checks them against double"
+  say "precision, then measures kernels, an adapted linear layer and training steps: $minutes minutes"
+  say "LibTorch: ${libtorch:-to be installed by docker/install_dependencies.sh --cuda}"
+  export -f configure_and_build install_dependencies build_with_libtorch kernel_tables table \
+    adapted_linears train_steps
+  export root out architecture kernels
+
+  part build_kernels 200 configure_and_build "$root/kernels" "$kernels" \
+    "kernels_gpu_test kernel_table" -DRADGPT_CUDA=ON
+  # The rest is built while the checks run.
+  limited 270 "$out/build_with_libtorch.log" build_with_libtorch "$libtorch" &
+  local building=$!
+  begin=$SECONDS
+  part kernels_gpu 90 "$kernels/tests/kernels_gpu_test"
+  sanitize memcheck
+  sanitize racecheck
+  wait "$building"
+  record build_with_libtorch $? "$begin"
+  part kernel_tables 150 kernel_tables
+  part adapted_linears 70 adapted_linears
+  part train_steps 60 train_steps
+  write_summary >"$out/summary.md"
+  say "done: $out/summary.md"
+  return "$failed"
+}
+
+main "$@"
