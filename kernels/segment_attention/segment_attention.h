@@ -21,7 +21,7 @@ struct AttentionInput {
   int64_t head_dim = 0;
   const T* qkv = nullptr;              ///< [tokens, 3 heads head_dim]: q, k and v, each head-major
   const float* slopes = nullptr;       ///< ALiBi: [heads]; null for none
-  const int64_t* positions = nullptr;  ///< [tokens]; needed with slopes, cosines
+  const int64_t* positions = nullptr;  ///< [tokens]; a GPU needs them with slopes only
   /// RoPE: [positions, head_dim / 2] cos and sin of the angles, null for none. Only the CPU, which
   /// rotates q and k while it reads them and their gradients back. On the device they come rotated
   /// (rope.h), and the gradients returned are those of rotated q and k.
