@@ -10,13 +10,13 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "benchmarks/kernels/interleaved.h"
 #include "libradgpt/ops/head_cross_entropy.h"
 #include "libradgpt/ops/lora_linear.h"
 #include "libradgpt/ops/segment_attention.h"
@@ -28,22 +28,9 @@ constexpr int kRuns = 15;
 constexpr int64_t kHeadDim = 128;
 constexpr int64_t kSegment = 300;
 
-struct Spread {
-  double p20, median, p80;  ///< milliseconds
-};
-
+/// Milliseconds.
 Spread time_of(const std::function<void()>& work) {
-  std::vector<double> times;
-  work();
-  for (int run = 0; run < kRuns; ++run) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    const std::chrono::duration<double, std::milli> elapsed =
-        std::chrono::steady_clock::now() - start;
-    times.push_back(elapsed.count());
-  }
-  std::sort(times.begin(), times.end());
-  return {times[kRuns / 5], times[kRuns / 2], times[kRuns * 4 / 5]};
+  return spread_of(time_in_turn({{"", work}}, kRuns).front());
 }
 
 void print_row(const std::string& name, const Spread& time, double products) {

@@ -7,7 +7,8 @@ source=$1 program=$2 work=$3
 
 rm -rf "$work"
 mkdir -p "$work"
-cmake -S "$source/kernels" -B "$work/kernels" -G Ninja -DRADGPT_BUILD_TESTS=OFF
+cmake -S "$source/kernels" -B "$work/kernels" -G Ninja -DRADGPT_BUILD_TESTS=OFF \
+  -DCMAKE_CUDA_ARCHITECTURES=90  # kernel_resources compiles for all of them
 cmake --build "$work/kernels"
 cmake --install "$work/kernels" --prefix "$work/installed" >"$work/install.log"
 if grep -rlE '<(ATen|c10|torch)/' "$work/installed"; then
