@@ -94,8 +94,8 @@ void time_linears(int64_t rows, int64_t hidden, int64_t rank) {
   const double wide = product_time(rows, hidden, 3 * hidden);
   const double wide_back = product_time(rows, 3 * hidden, hidden);
   time_op(
-      "rms_norm_lora_linear qkv", [&] { return rms_norm_lora_linear(x, norm, qkv, key); }, wide,
-      wide_back);
+      "rms_norm_lora_linear qkv", [&] { return rms_norm_lora_linear(x, {}, norm, qkv, key).y; },
+      wide, wide_back);
   time_op(
       "lora_linear qkv", [&] { return lora_linear(x, qkv, key); }, wide, wide_back);
   const double square = product_time(rows, hidden, hidden);

@@ -39,13 +39,6 @@ void check_tokens(const std::vector<int64_t>& tokens, int64_t vocabulary) {
           outside == tokens.end() ? 0 : *outside);
 }
 
-at::Tensor rest_of_layer(at::Tensor x, const at::Tensor& attention, const BaichuanLayer& layer,
-                         const DropoutKey& key) {
-  x = x + lora_linear(attention, layer.attention_output, key);
-  const at::Tensor gate_up = rms_norm_lora_linear(x, layer.mlp_norm, layer.gate_up, key);
-  return x + swiglu_lora_linear(gate_up, layer.down, key);
-}
-
 }  // namespace
 
 at::Device native_device() { return cuda_available() ? at::kCUDA : at::kCPU; }
@@ -107,17 +100,24 @@ at::Tensor Baichuan::embed(const std::vector<int64_t>& tokens) const {
 template <typename Attention>
 at::Tensor Baichuan::run_layers(at::Tensor x, const DropoutKey& key, const at::Tensor& rows,
                                 Attention attention) const {
+  at::Tensor branch;  // what the layer before adds to x: the next norm takes both
   for (size_t i = 0; i < layers_.size(); ++i) {
     const BaichuanLayer& layer = layers_[i];
-    at::Tensor mixed =
-        attention(i, rms_norm_lora_linear(x, layer.attention_norm, layer.packed_qkv, key));
+    const NormedProduct qkv =
+        rms_norm_lora_linear(x, branch, layer.attention_norm, layer.packed_qkv, key);
+    x = qkv.sum;
+    at::Tensor mixed = attention(i, qkv.y);
     if (rows.defined() && i + 1 == layers_.size()) {
       mixed = mixed.index_select(0, rows);
       x = x.index_select(0, rows);
     }
-    x = rest_of_layer(x, mixed, layer, key);
+    branch = lora_linear(mixed, layer.attention_output, key);
+    const NormedProduct gate_up =
+        rms_norm_lora_linear(x, branch, layer.mlp_norm, layer.gate_up, key);
+    x = gate_up.sum;
+    branch = swiglu_lora_linear(gate_up.y, layer.down, key);
   }
-  return rms_norm(x, final_norm_);
+  return rms_norm(x, branch, final_norm_);
 }
 
 at::Tensor Baichuan::forward(const Pack& pack, const DropoutKey& key) const {

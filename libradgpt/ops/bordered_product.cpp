@@ -63,7 +63,7 @@ at::Tensor bordered_forward(BorderedProduct& product) {
 }
 
 ProductGradients bordered_backward(const BorderedProduct& product, const at::Tensor& dy,
-                                   const ProductNeeds& needs) {
+                                   const at::Tensor& sum_gradient, const ProductNeeds& needs) {
   const InputSource& input = product.input;
   const BorderedWeight& weight = product.weight;
   const at::Tensor gradient = dy.contiguous();
@@ -74,7 +74,7 @@ ProductGradients bordered_backward(const BorderedProduct& product, const at::Ten
   ProductGradients result;
   if (source || adapters) {
     const at::Tensor dx0 = source ? matrix_product(gradient, weight.weight()) : at::Tensor();
-    result = input_gradients(product, dx0, output.ds, needs);
+    result = input_gradients(product, dx0, output.ds, sum_gradient, needs);
   }
   if (adapters) result.b = std::move(output.b);
   if (needs.weight) {

@@ -49,7 +49,10 @@ at::Tensor bordered_forward(BorderedProduct& product);
 ///
 ///   dX = dy W + sum over pairs of mask (dS A) / (1 - dropout)     dA = dS^T dropout(X)
 ///   dW = dy^T X                                                   dB = scale dy^T S
+///
+/// dX passes through the norm or SwiGLU to the source, where `sum_gradient` joins it: the gradient
+/// that the source itself has from elsewhere, undefined but for a normed one.
 ProductGradients bordered_backward(const BorderedProduct& product, const at::Tensor& dy,
-                                   const ProductNeeds& needs);
+                                   const at::Tensor& sum_gradient, const ProductNeeds& needs);
 
 }  // namespace radgpt

@@ -50,12 +50,19 @@ void run_forward(BorderedProduct& product, const at::Tensor& x_hat) {
     auto call = forward_call<T, kernels::RmsNormForward>(product, x_hat);
     input.inverse_rms = empty_sums<Compute<T>>(product, {call.rows});
     call.x = values_of<T>(input.source);
+    const at::Tensor sum = input.branch.defined() ? at::empty_like(input.source) : at::Tensor();
+    if (sum.defined()) {
+      call.residual = values_of<T>(input.branch);
+      call.sum = mutable_values_of<T>(sum);
+    }
     call.weight = values_of<T>(input.norm.weight);
     call.epsilon = input.norm.epsilon;
     call.inverse_rms = input.inverse_rms.mutable_data_ptr<Compute<T>>();
     run_kernel<T>(
         x_hat, [&](auto& device, auto stream) { device.rms_norm_forward(call, stream); },
         [&](auto workers) { kernels::rms_norm_forward_cpu(call, workers); });
+    if (sum.defined()) input.source = sum;
+    input.branch.reset();
   } else if (input.kind == InputKind::kSwiglu) {
     auto call = forward_call<T, kernels::SwigluForward>(product, x_hat);
     call.gate_up = values_of<T>(input.source);
@@ -111,7 +118,8 @@ kernels::RmsNormBackward<T> rms_norm_call(const BorderedProduct& product,
 
 template <typename T>
 ProductGradients run_input_backward(const BorderedProduct& product, const at::Tensor& dx0,
-                                    const at::Tensor& ds, const ProductNeeds& needs) {
+                                    const at::Tensor& ds, const at::Tensor& sum_gradient,
+                                    const ProductNeeds& needs) {
   const InputSource& input = product.input;
   ProductGradients gradients;
   T* d_source = nullptr;
@@ -123,6 +131,7 @@ ProductGradients run_input_backward(const BorderedProduct& product, const at::Te
     auto call = rms_norm_call(
         product, backward_call<T, kernels::RmsNormBackward>(product, dx0, ds, needs, gradients));
     call.dx = d_source;
+    if (sum_gradient.defined()) call.residual_gradient = values_of<T>(sum_gradient);
     if (needs.norm) {
       gradients.norm = empty_sums<Compute<T>>(product, {call.columns});
       call.dweight = gradients.norm.mutable_data_ptr<Compute<T>>();
@@ -210,9 +219,10 @@ OutputGradients output_gradients(const BorderedProduct& product, const at::Tenso
 }
 
 ProductGradients input_gradients(const BorderedProduct& product, const at::Tensor& dx0,
-                                 const at::Tensor& ds, const ProductNeeds& needs) {
+                                 const at::Tensor& ds, const at::Tensor& sum_gradient,
+                                 const ProductNeeds& needs) {
   return visit_type(product.input.source.scalar_type(), "lora_linear", [&](auto zero) {
-    return run_input_backward<decltype(zero)>(product, dx0, ds, needs);
+    return run_input_backward<decltype(zero)>(product, dx0, ds, sum_gradient, needs);
   });
 }
 

@@ -10,7 +10,7 @@ namespace radgpt {
 // kernel, with all of LibTorch's threads.
 
 /// [X | S]: [rows, in + used_border], rows one after the other on a CPU, in whole tiles of
-/// kBorderTile columns on a GPU. Sets product.input.inverse_rms if the input is normed.
+/// kBorderTile columns on a GPU. If the input is normed, adds its branch and sets its inverse_rms.
 at::Tensor write_bordered_input(BorderedProduct& product);
 
 /// What the adapters take from dy [rows, out], contiguous.
@@ -21,8 +21,10 @@ struct OutputGradients {
 OutputGradients output_gradients(const BorderedProduct& product, const at::Tensor& dy);
 
 /// The gradients of source, norm and a, from dX0 = dy W, which is undefined where neither source
-/// nor norm is wanted and which the result may take over, and dS, undefined without pairs.
+/// nor norm is wanted and which the result may take over, dS, undefined without pairs, and
+/// `sum_gradient` as bordered_backward has it.
 ProductGradients input_gradients(const BorderedProduct& product, const at::Tensor& dx0,
-                                 const at::Tensor& ds, const ProductNeeds& needs);
+                                 const at::Tensor& ds, const at::Tensor& sum_gradient,
+                                 const ProductNeeds& needs);
 
 }  // namespace radgpt

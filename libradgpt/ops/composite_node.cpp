@@ -17,8 +17,9 @@ torch::autograd::variable_list CompositeNode::apply(torch::autograd::variable_li
             ": a tensor kept for backward was changed in place, version ", kept.version, " is now ",
             kept.tensor._version());
   }
-  if (!gradients.at(0).defined()) return torch::autograd::variable_list(num_outputs());
-  return backward(gradients[0]);
+  const bool reached = std::any_of(gradients.begin(), gradients.end(),
+                                   [](const at::Tensor& gradient) { return gradient.defined(); });
+  return reached ? backward(gradients) : torch::autograd::variable_list(num_outputs());
 }
 
 void CompositeNode::release_variables() {
@@ -37,11 +38,10 @@ bool gradients_wanted(const std::vector<at::Tensor>& inputs) {
                      [](const at::Tensor& t) { return t.defined() && t.requires_grad(); });
 }
 
-at::Tensor record(at::Tensor result, std::shared_ptr<CompositeNode> node,
-                  const std::vector<at::Tensor>& inputs) {
+void record(const std::vector<at::Tensor>& results, const std::shared_ptr<CompositeNode>& node,
+            const std::vector<at::Tensor>& inputs) {
   node->set_next_edges(torch::autograd::collect_next_edges(inputs));
-  torch::autograd::set_history(result, node);
-  return result;
+  torch::autograd::set_history(results, node);
 }
 
 }  // namespace radgpt

@@ -22,8 +22,9 @@ class CompositeNode : public torch::autograd::Node {
   void keep(const at::Tensor& tensor);
   /// Whether the gradient of input `slot` is asked for.
   bool wants(size_t slot) const { return task_should_compute_output(slot); }
-  /// Gradients of all inputs, undefined where not wanted. Runs without recording.
-  virtual std::vector<at::Tensor> backward(const at::Tensor& gradient) = 0;
+  /// From the gradients of the recorded results, of which some may be undefined but not all, those
+  /// of all inputs, undefined where not wanted. Runs without recording.
+  virtual std::vector<at::Tensor> backward(const std::vector<at::Tensor>& gradients) = 0;
   /// Lets the kept tensors go.
   virtual void release() = 0;
 
@@ -40,9 +41,9 @@ class CompositeNode : public torch::autograd::Node {
 /// undefined) asks for one.
 bool gradients_wanted(const std::vector<at::Tensor>& inputs);
 
-/// Makes `node` the history of `result`, with `inputs` in the order of its gradients.
-at::Tensor record(at::Tensor result, std::shared_ptr<CompositeNode> node,
-                  const std::vector<at::Tensor>& inputs);
+/// Makes `node` the history of `results`, with `inputs` in the order of its gradients.
+void record(const std::vector<at::Tensor>& results, const std::shared_ptr<CompositeNode>& node,
+            const std::vector<at::Tensor>& inputs);
 
 template <typename Node, typename... Arguments>
 std::shared_ptr<Node> make_node(Arguments&&... arguments) {

@@ -188,8 +188,8 @@ class HeadCrossEntropyNode : public CompositeNode {
   std::string name() const override { return "HeadCrossEntropy"; }
 
  private:
-  std::vector<at::Tensor> backward(const at::Tensor& gradient) override {
-    const double factor = gradient.item<double>();
+  std::vector<at::Tensor> backward(const std::vector<at::Tensor>& gradients) override {
+    const double factor = gradients[0].item<double>();
     const auto scaled = [&](const at::Tensor& t) {
       return !t.defined() || factor == 1.0 ? t : t * factor;
     };
@@ -233,8 +233,9 @@ at::Tensor head_cross_entropy(const at::Tensor& hidden, const HeadWeight& weight
     loss = at::scalar_tensor(negative_dot(log_probabilities, exact_factors), sums);
   }
   if (!gradients_wanted({hidden, weight.master})) return loss;
-  return record(loss, make_node<HeadCrossEntropyNode>(pass.hidden, pass.normalised),
-                {hidden, weight.master});
+  record({loss}, make_node<HeadCrossEntropyNode>(pass.hidden, pass.normalised),
+         {hidden, weight.master});
+  return loss;
 }
 
 at::Tensor head_logits(const at::Tensor& hidden, const HeadWeight& weight) {

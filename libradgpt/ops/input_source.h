@@ -16,12 +16,16 @@ enum class InputKind {
 /// What a node keeps of its input, in any type.
 struct InputSource {
   InputKind kind = InputKind::kPlain;
-  at::Tensor source;       ///< contiguous
-  NormWeight norm;         ///< kRmsNorm only
-  at::Tensor inverse_rms;  ///< kRmsNorm only: [rows] in the type of sums, from the forward pass
+  at::Tensor source;  ///< contiguous
+  // kRmsNorm only:
+  NormWeight norm;
+  /// Like source, or undefined. The forward pass adds it: source is then the sum, and this gone.
+  at::Tensor branch;
+  at::Tensor inverse_rms;  ///< [rows] in the type of sums, from the forward pass
 
   static InputSource plain(const at::Tensor& x);
-  static InputSource rms_norm(const at::Tensor& x, const NormWeight& norm);
+  static InputSource rms_norm(const at::Tensor& x, const at::Tensor& branch,
+                              const NormWeight& norm);
   static InputSource swiglu(const at::Tensor& gate_up);
 
   int64_t rows() const { return source.size(0); }

@@ -13,8 +13,10 @@ namespace radgpt {
 namespace {
 
 /// In the order of LoraLinearNode's gradients.
-std::vector<at::Tensor> inputs_of(const at::Tensor& source, const BorderedProduct& product) {
-  std::vector<at::Tensor> inputs = {source, product.input.norm.master, product.weight.master};
+std::vector<at::Tensor> inputs_of(const at::Tensor& source, const at::Tensor& branch,
+                                  const BorderedProduct& product) {
+  std::vector<at::Tensor> inputs = {source, branch, product.input.norm.master,
+                                    product.weight.master};
   for (const LoraPair& pair : product.weight.pairs) {
     inputs.push_back(pair.a_master);
     inputs.push_back(pair.b_master);
@@ -23,14 +25,16 @@ std::vector<at::Tensor> inputs_of(const at::Tensor& source, const BorderedProduc
 }
 
 constexpr size_t kSourceSlot = 0;
-constexpr size_t kNormSlot = 1;
-constexpr size_t kWeightSlot = 2;
-constexpr size_t kFirstPairSlot = 3;
+constexpr size_t kBranchSlot = 1;
+constexpr size_t kNormSlot = 2;
+constexpr size_t kWeightSlot = 3;
+constexpr size_t kFirstPairSlot = 4;
 
 at::Tensor as_leaf(const at::Tensor& gradient, const at::Tensor& leaf) {
   return gradient.to(leaf.scalar_type());
 }
 
+/// Of the product, and of the sum before its norm where that is in the graph.
 class LoraLinearNode : public CompositeNode {
  public:
   explicit LoraLinearNode(BorderedProduct product) : product_(std::move(product)) {
@@ -39,13 +43,23 @@ class LoraLinearNode : public CompositeNode {
   std::string name() const override { return "LoraLinear"; }
 
  private:
-  std::vector<at::Tensor> backward(const at::Tensor& gradient) override {
+  std::vector<at::Tensor> backward(const std::vector<at::Tensor>& outputs) override {
     const std::vector<LoraPair>& pairs = product_.weight.pairs;
-    ProductNeeds needs{wants(kSourceSlot), wants(kNormSlot), false, wants(kWeightSlot)};
-    for (size_t i = 0; i < 2 * pairs.size(); ++i) needs.adapters |= wants(kFirstPairSlot + i);
-    const ProductGradients gradients = bordered_backward(product_, gradient, needs);
+    const at::Tensor& dy = outputs[0];
+    const at::Tensor sum_gradient =
+        outputs.size() > 1 && outputs[1].defined() ? outputs[1].contiguous() : at::Tensor();
     std::vector<at::Tensor> result(kFirstPairSlot);
-    if (needs.source) result[kSourceSlot] = gradients.source;
+    if (!dy.defined()) {
+      result[kSourceSlot] = result[kBranchSlot] = sum_gradient;
+      result.resize(kFirstPairSlot + 2 * pairs.size());
+      return result;
+    }
+    ProductNeeds needs{wants(kSourceSlot) || wants(kBranchSlot), wants(kNormSlot), false,
+                       wants(kWeightSlot)};
+    for (size_t i = 0; i < 2 * pairs.size(); ++i) needs.adapters |= wants(kFirstPairSlot + i);
+    const ProductGradients gradients = bordered_backward(product_, dy, sum_gradient, needs);
+    if (wants(kSourceSlot)) result[kSourceSlot] = gradients.source;
+    if (wants(kBranchSlot)) result[kBranchSlot] = gradients.source;
     if (needs.norm) result[kNormSlot] = as_leaf(gradients.norm, product_.input.norm.master);
     if (needs.weight) result[kWeightSlot] = as_leaf(gradients.weight, product_.weight.master);
     for (size_t i = 0; i < pairs.size(); ++i) {
@@ -60,35 +74,41 @@ class LoraLinearNode : public CompositeNode {
   BorderedProduct product_;
 };
 
-at::Tensor apply_linear(const at::Tensor& source, InputSource input, const BorderedWeight& weight,
-                        const DropoutKey& key) {
+NormedProduct apply_linear(const at::Tensor& source, const at::Tensor& branch, InputSource input,
+                           const BorderedWeight& weight, const DropoutKey& key) {
   BorderedProduct product{std::move(input), weight, key, {}};
   for (LoraPair& pair : product.weight.pairs) pair.a = pair.a.contiguous();
   check_bordered_product(product);
-  at::Tensor y;
+  NormedProduct result{source, {}};
   {
     const at::NoGradGuard forward_only;
-    y = bordered_forward(product);
+    result.y = bordered_forward(product);
+    // Another tensor than the one that the node keeps, or each would keep the other alive.
+    if (branch.defined()) result.sum = product.input.source.detach();
   }
-  const std::vector<at::Tensor> inputs = inputs_of(source, product);
-  if (!gradients_wanted(inputs)) return y;
-  return record(y, make_node<LoraLinearNode>(std::move(product)), inputs);
+  const std::vector<at::Tensor> inputs = inputs_of(source, branch, product);
+  if (!gradients_wanted(inputs)) return result;
+  std::vector<at::Tensor> recorded = {result.y};
+  if (branch.defined() && gradients_wanted({source, branch})) recorded.push_back(result.sum);
+  record(recorded, make_node<LoraLinearNode>(std::move(product)), inputs);
+  return result;
 }
 
 }  // namespace
 
 at::Tensor lora_linear(const at::Tensor& x, const BorderedWeight& weight, const DropoutKey& key) {
-  return apply_linear(x, InputSource::plain(x), weight, key);
+  return apply_linear(x, {}, InputSource::plain(x), weight, key).y;
 }
 
-at::Tensor rms_norm_lora_linear(const at::Tensor& x, const NormWeight& norm,
-                                const BorderedWeight& weight, const DropoutKey& key) {
-  return apply_linear(x, InputSource::rms_norm(x, norm), weight, key);
+NormedProduct rms_norm_lora_linear(const at::Tensor& x, const at::Tensor& branch,
+                                   const NormWeight& norm, const BorderedWeight& weight,
+                                   const DropoutKey& key) {
+  return apply_linear(x, branch, InputSource::rms_norm(x, branch, norm), weight, key);
 }
 
 at::Tensor swiglu_lora_linear(const at::Tensor& gate_up, const BorderedWeight& weight,
                               const DropoutKey& key) {
-  return apply_linear(gate_up, InputSource::swiglu(gate_up), weight, key);
+  return apply_linear(gate_up, {}, InputSource::swiglu(gate_up), weight, key).y;
 }
 
 }  // namespace radgpt

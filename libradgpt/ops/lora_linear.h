@@ -13,12 +13,14 @@ struct NormWeight {
   double epsilon = 1e-6;
 };
 
-/// y = RMSNorm(x): y = cast(x * rsqrt(mean(x^2) + epsilon)) * weight, with the mean and the
-/// quotient in fp32 and the cast to the type of the weight before the product, as Baichuan2 does.
+/// y = RMSNorm(x + branch), with RMSNorm(x) = cast(x * rsqrt(mean(x^2) + epsilon)) * weight: the
+/// mean and the quotient in fp32, the cast to the type of the weight before the product, as
+/// Baichuan2 does.
 ///
-///   x       [rows, hidden]
+///   x       [rows, hidden]   the residual stream
+///   branch  [rows, hidden]   what the last layer adds to it; undefined: nothing
 ///   result  [rows, hidden]   type of x
-at::Tensor rms_norm(const at::Tensor& x, const NormWeight& norm);
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& branch, const NormWeight& norm);
 
 /// y = x W^T + scale * dropout(x) A^T B^T for every pair of `weight`, as one product over the
 /// border. Gradients go to x, to a_master and b_master of the pairs, and to weight.master if set.
@@ -27,9 +29,17 @@ at::Tensor rms_norm(const at::Tensor& x, const NormWeight& norm);
 ///   result  [rows, out]   type of x
 at::Tensor lora_linear(const at::Tensor& x, const BorderedWeight& weight, const DropoutKey& key);
 
-/// lora_linear(rms_norm(x, norm), weight, key) as one autograd node that keeps x and 1/rms only.
-at::Tensor rms_norm_lora_linear(const at::Tensor& x, const NormWeight& norm,
-                                const BorderedWeight& weight, const DropoutKey& key);
+struct NormedProduct {
+  at::Tensor sum;  ///< [rows, in]   x + branch, or x itself without one
+  at::Tensor y;    ///< [rows, out]
+};
+
+/// y = lora_linear(rms_norm(x, branch, norm), weight, key) as one autograd node that keeps the sum
+/// and 1/rms only. The gradient of the sum joins that of the norm inside the node, so that a stack
+/// of layers needs no addition of its own in either direction.
+NormedProduct rms_norm_lora_linear(const at::Tensor& x, const at::Tensor& branch,
+                                   const NormWeight& norm, const BorderedWeight& weight,
+                                   const DropoutKey& key);
 
 /// lora_linear(silu(gate) * up, weight, key) as one autograd node that keeps gate_up only.
 ///

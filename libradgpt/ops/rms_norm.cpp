@@ -15,11 +15,11 @@ class RmsNormNode : public CompositeNode {
   std::string name() const override { return "RmsNorm"; }
 
  private:
-  std::vector<at::Tensor> backward(const at::Tensor& gradient) override {
-    const ProductNeeds needs{wants(0), wants(1), false, false};
-    const ProductGradients gradients = input_gradients(norm_, gradient.contiguous(), {}, needs);
+  std::vector<at::Tensor> backward(const std::vector<at::Tensor>& dy) override {
+    const ProductNeeds needs{wants(0) || wants(1), wants(2), false, false};
+    const ProductGradients gradients = input_gradients(norm_, dy[0].contiguous(), {}, {}, needs);
     const at::Tensor& master = norm_.input.norm.master;
-    return {needs.source ? gradients.source : at::Tensor(),
+    return {wants(0) ? gradients.source : at::Tensor(), wants(1) ? gradients.source : at::Tensor(),
             needs.norm ? gradients.norm.to(master.scalar_type()) : at::Tensor()};
   }
 
@@ -30,16 +30,17 @@ class RmsNormNode : public CompositeNode {
 
 }  // namespace
 
-at::Tensor rms_norm(const at::Tensor& x, const NormWeight& norm) {
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& branch, const NormWeight& norm) {
   BorderedProduct product;
-  product.input = InputSource::rms_norm(x, norm);
+  product.input = InputSource::rms_norm(x, branch, norm);
   at::Tensor y;
   {
     const at::NoGradGuard forward_only;
     y = write_bordered_input(product);
   }
-  if (!gradients_wanted({x, norm.master})) return y;
-  return record(y, make_node<RmsNormNode>(std::move(product)), {x, norm.master});
+  const std::vector<at::Tensor> inputs = {x, branch, norm.master};
+  if (gradients_wanted(inputs)) record({y}, make_node<RmsNormNode>(std::move(product)), inputs);
+  return y;
 }
 
 }  // namespace radgpt

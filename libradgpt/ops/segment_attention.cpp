@@ -84,8 +84,8 @@ class SegmentAttentionNode : public CompositeNode {
   std::string name() const override { return "SegmentAttention"; }
 
  private:
-  std::vector<at::Tensor> backward(const at::Tensor& gradient) override {
-    return {attention_backward(state_, gradient)};
+  std::vector<at::Tensor> backward(const std::vector<at::Tensor>& gradients) override {
+    return {attention_backward(state_, gradients[0])};
   }
   void release() override { state_ = {}; }
 
@@ -118,7 +118,8 @@ at::Tensor attend(const AttentionOperand& operand, const AttentionLayout& layout
     out = attention_forward(state);
   }
   if (!gradients_wanted({leaf})) return out;
-  return record(out, make_node<SegmentAttentionNode>(std::move(state)), {leaf});
+  record({out}, make_node<SegmentAttentionNode>(std::move(state)), {leaf});
+  return out;
 }
 
 at::Tensor segment_attention(const at::Tensor& qkv, const at::Tensor& positions,

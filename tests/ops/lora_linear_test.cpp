@@ -16,7 +16,7 @@ enum class Input { kPlain, kRmsNorm, kSwiglu };
 at::Tensor fused(Input input, const LinearCase& c) {
   switch (input) {
     case Input::kRmsNorm:
-      return rms_norm_lora_linear(c.x, c.norm, c.weight, c.key);
+      return rms_norm_lora_linear(c.x, {}, c.norm, c.weight, c.key).y;
     case Input::kSwiglu:
       return swiglu_lora_linear(c.x, c.weight, c.key);
     case Input::kPlain:
@@ -164,7 +164,7 @@ TEST_CASE("Lora linear: only what asks for a gradient gets one") {
 TEST_CASE("Lora linear: a source changed in place before backward is an error") {
   LinearCase c(3, 4, 2, {}, at::kFloat);
   const at::Tensor x = c.x * 2;
-  const at::Tensor loss = rms_norm_lora_linear(x, c.norm, c.weight, c.key).sum();
+  const at::Tensor loss = rms_norm_lora_linear(x, {}, c.norm, c.weight, c.key).y.sum();
   x.detach().add_(1);
   CHECK_THROWS_AS(loss.backward(), Error);
 }
@@ -185,12 +185,12 @@ TEST_CASE("RMSNorm: equals the plain formula and finite differences") {
   const PoisonedMemory poison;
   LinearCase c(11, 67, 1, {}, at::kDouble);
   const at::Tensor reference = plain_rms_norm(c.x, c.norm.master, c.norm.epsilon);
-  expect_close(rms_norm(c.x, c.norm), reference, 1e-14);
+  expect_close(rms_norm(c.x, {}, c.norm), reference, 1e-14);
   LinearCase small(3, 5, 1, {}, at::kDouble);
   expect_difference_gradients(
       [&] {
         small.publish();
-        return weighted_sum(rms_norm(small.x, small.norm));
+        return weighted_sum(rms_norm(small.x, {}, small.norm));
       },
       {small.x, small.norm.master});
 }
@@ -199,9 +199,9 @@ TEST_CASE("RMSNorm: casts before it multiplies by the weight, as Baichuan2 does"
   const LinearCase c(40, 96, 1, {}, at::kBFloat16);
   const at::Tensor expected = plain_rms_norm(c.x, c.norm.weight, c.norm.epsilon);
   // The mean is summed in another order, which moves few quotients over a rounding boundary.
-  const at::Tensor differs = rms_norm(c.x, c.norm) != expected;
+  const at::Tensor differs = rms_norm(c.x, {}, c.norm) != expected;
   CHECK(differs.sum().item<int64_t>() <= c.x.numel() / 100);
-  expect_close(rms_norm(c.x, c.norm), expected, 0x1p-9);
+  expect_close(rms_norm(c.x, {}, c.norm), expected, 0x1p-9);
 }
 
 }  // namespace

@@ -114,10 +114,10 @@ at::Tensor two_layers(const at::Tensor& x, const Layout& layout, const LinearCas
                       const LinearCase& second, const PositionEncoding& encoding) {
   const DropoutKey no_dropout;
   const at::Tensor hidden =
-      x +
-      attend(rms_norm_lora_linear(x, first.norm, first.weight, no_dropout), layout, 2, encoding);
-  return attend(rms_norm_lora_linear(hidden, second.norm, second.weight, no_dropout), layout, 2,
-                encoding);
+      x + attend(rms_norm_lora_linear(x, {}, first.norm, first.weight, no_dropout).y, layout, 2,
+                 encoding);
+  return attend(rms_norm_lora_linear(hidden, {}, second.norm, second.weight, no_dropout).y, layout,
+                2, encoding);
 }
 
 TEST_CASE("Attention: a shared prefix gives the gradients of the separate examples") {
