@@ -43,7 +43,6 @@ at::Device model_device(const Recipe& recipe) {
     case DeviceChoice::kCpu:
       return at::kCPU;
     case DeviceChoice::kCuda:
-      require_cuda(recipe.file + ": model.device");
       return at::kCUDA;
     case DeviceChoice::kAuto:
       break;
@@ -51,7 +50,10 @@ at::Device model_device(const Recipe& recipe) {
   return native_device();
 }
 
-at::ScalarType model_type(const Recipe& recipe, at::Device device) {
+}  // namespace
+
+at::ScalarType model_type(const Recipe& recipe) {
+  const at::Device device = model_device(recipe);
   switch (recipe.model.dtype) {
     case DtypeChoice::kBf16:
       return at::kBFloat16;
@@ -65,8 +67,6 @@ at::ScalarType model_type(const Recipe& recipe, at::Device device) {
   return native_type(device);
 }
 
-}  // namespace
-
 Tokenizer make_tokenizer(const Recipe& recipe, const Corpus& corpus) {
   if (!recipe.model.tokenizer.empty()) return Tokenizer::load(recipe.model.tokenizer);
   if (!recipe.model.path.empty()) return Tokenizer::load(recipe.model.path + "/tokenizer.model");
@@ -76,7 +76,8 @@ Tokenizer make_tokenizer(const Recipe& recipe, const Corpus& corpus) {
 
 at::TensorOptions model_options(const Recipe& recipe) {
   const at::Device device = model_device(recipe);
-  return at::TensorOptions(device).dtype(model_type(recipe, device));
+  if (device.is_cuda()) require_cuda(recipe.file + ": model.device");
+  return at::TensorOptions(device).dtype(model_type(recipe));
 }
 
 std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer) {

@@ -35,9 +35,12 @@ struct RunFolder {
 /// training texts of `corpus`.
 Tokenizer make_tokenizer(const Recipe& recipe, const Corpus& corpus);
 
-/// Device and type of weights and products: what the recipe says, or a GPU if there is one and the
-/// device's native type. Throws Error(kEnvironment) for a GPU that is not there, Error(kInput) for
-/// fp32 on a GPU.
+/// Type of weights and products: what the recipe says, or the native type of its device, which need
+/// not be here. Throws Error(kInput) for fp32 on a GPU.
+at::ScalarType model_type(const Recipe& recipe);
+
+/// The same with the device: what the recipe says, or a GPU if there is one. Throws
+/// Error(kEnvironment) for a GPU that is not there.
 at::TensorOptions model_options(const Recipe& recipe);
 
 /// The base: loaded from model.path, or freshly initialised. Throws Error(kInput) if its vocabulary

@@ -34,7 +34,7 @@ void print_row(const MemoryRow& row) {
 }
 
 void print_memory(const Recipe& recipe, const ModelConfig& model) {
-  const bool half = model_options(recipe).dtype() == at::kBFloat16;
+  const bool half = model_type(recipe) == at::kBFloat16;
   const DataType type = half ? DataType::kBF16 : DataType::kF32;
   MemoryRow training{"total", 0, "beside the data set, LibTorch and 64 MiB of logits"};
   std::printf("memory of training\n");

@@ -11,6 +11,7 @@
 #include "libradgpt/base/error.h"
 #include "libradgpt/config/recipe_file.h"
 #include "libradgpt/data/tokenizer_training.h"
+#include "libradgpt/ops/device_kernels.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 
@@ -83,6 +84,18 @@ TEST_CASE("Assembly: a tokenizer beside a base must be the base's own") {
             base.file("tokenizer.model"));
   std::filesystem::remove(base.file("tokenizer.model"));  // then the sizes must do
   CHECK(refusal_of(wrong) == "accepted");
+}
+
+TEST_CASE("Assembly: a run for a GPU can be planned where there is none") {
+  const Recipe recipe = recipe_of("unused", {"model.device=cuda", "model.dtype=auto"});
+  CHECK(model_type(recipe) == at::kBFloat16);
+  if (!cuda_available()) {
+    CHECK_THROWS_WITH(model_options(recipe),
+                      Catch::Matchers::ContainsSubstring(
+                          "r.yaml: model.device: must be a device that is here, got cuda"));
+  }
+  CHECK_THROWS_WITH(model_type(recipe_of("unused", {"model.device=cuda"})),
+                    "r.yaml: model.dtype: must be bf16 or auto on a GPU, got fp32");
 }
 
 TEST_CASE("Assembly: weights that are not finite are refused where the recipe asks") {  // ST62
