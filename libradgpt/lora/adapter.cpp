@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/primitives/adapter_inputs.h"
 #include "libradgpt/base/error.h"
 #include "libradgpt/lora/targets.h"
 #include "libradgpt/model/random_tensor.h"
+#include "libradgpt/ops/device_kernels.h"
 
 namespace radgpt {
 
@@ -36,6 +38,9 @@ Adapter::Adapter(Baichuan& model, const LoraOptions& options, ParameterStore& st
   const int64_t widest = model.config().hidden_size;
   require(options.rank >= 1 && options.rank <= widest, "adapter: rank must be in [1, ", widest,
           "], the model's hidden size, got ", options.rank);
+  const bool on_device = device_kernels(model.linear(0, LinearKind::kGateUp).storage) != nullptr;
+  require(!on_device || options.rank <= kernels::kMostRank, "adapter: rank must be in [1, ",
+          kernels::kMostRank, "] on a GPU, got ", options.rank);
   const std::vector<int> targets = find_lora_targets(options.targets);
   options_.targets.clear();
   for (const int target : targets) options_.targets.emplace_back(kLoraTargets[target].name);

@@ -5,6 +5,7 @@
 #include "libradgpt/base/error.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
+#include "tests/device/test_type.h"
 #include "tests/lora/adapted_model.h"
 
 namespace radgpt {
@@ -121,6 +122,19 @@ TEST_CASE("Adapter: refuses targets it does not know and ranks out of range") {
   CHECK_THROWS_AS(Adapter(model, {.targets = {}}, store), Error);
   CHECK_THROWS_AS(Adapter(model, {.rank = 0}, store), Error);
   CHECK_THROWS_AS(Adapter(model, {.rank = 49}, store), Error);
+}
+
+TEST_CASE("Adapter: a rank that the GPU's kernels lack is refused before any of them runs") {
+  ModelConfig config = small_config(PositionKind::kRope);
+  config.hidden_size *= 2;
+  Baichuan model(config, test_type());
+  ParameterStore store;
+  if (test_type() == at::kBFloat16) {
+    CHECK_THROWS_WITH(Adapter(model, {.rank = 65}, store),
+                      "adapter: rank must be in [1, 64] on a GPU, got 65");
+  } else {
+    CHECK_NOTHROW(Adapter(model, {.rank = 65}, store));
+  }
 }
 
 }  // namespace radgpt
