@@ -20,6 +20,8 @@ namespace {
 constexpr size_t kWorkspaceBytes = 32 << 20;
 constexpr int kCandidates = 8;
 constexpr int kTimedRuns = 3;
+/// Packs bring a new number of rows at nearly every step.
+constexpr size_t kMostPlans = 1024;
 
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
@@ -175,6 +177,7 @@ struct DeviceGemm::State {
         file.add(shape, std::bit_cast<AlgorithmWords>(plan.algorithm));
       }
     }
+    if (plans.size() == kMostPlans) plans.clear();
     return plans.emplace(shape, std::move(plan)).first->second;
   }
 
