@@ -88,6 +88,15 @@ at::Tensor Baichuan::index_tensor(const std::vector<int64_t>& values) const {
   return at::tensor(values, at::kLong).to(device());
 }
 
+at::Tensor Baichuan::position_tensor(const std::vector<int64_t>& positions) const {
+  if (encoding_.cosines.defined() && !positions.empty()) {
+    const auto [first, last] = std::minmax_element(positions.begin(), positions.end());
+    require(*first >= 0 && *last < config_.model_max_length, "model: positions must be in [0, ",
+            config_.model_max_length, "), got ", *first, " to ", *last);
+  }
+  return index_tensor(positions);
+}
+
 at::Tensor Baichuan::embed(const std::vector<int64_t>& tokens) const {
   check_tokens(tokens, config_.vocab_size);
   const at::Tensor ids = index_tensor(tokens);
@@ -131,7 +140,7 @@ at::Tensor Baichuan::forward(const Pack& pack, const DropoutKey& key,
 
 at::Tensor Baichuan::forward_rows(const Pack& pack, const DropoutKey& key,
                                   const at::Tensor& rows) const {
-  const at::Tensor positions = index_tensor(pack.positions);
+  const at::Tensor positions = position_tensor(pack.positions);
   const AttentionLayout layout(pack.segments, device());
   return run_layers(embed(pack.tokens), key, rows, [&](size_t, const at::Tensor& qkv) {
     return segment_attention(qkv, positions, layout, config_.num_attention_heads, encoding_);
@@ -142,12 +151,13 @@ at::Tensor Baichuan::prefill(const Pack& pack, const std::vector<int64_t>& rows,
                              const std::vector<int32_t>& sequence_of_segment,
                              std::vector<LayerCache>& cache) const {
   const at::NoGradGuard no_grad;
-  const at::Tensor positions = index_tensor(pack.positions);
+  const at::Tensor positions = position_tensor(pack.positions);
   const AttentionLayout layout(pack.segments, device());
+  const CachePlacement placement = place_segments(pack.segments, sequence_of_segment, cache.at(0));
   return run_layers(embed(pack.tokens), {}, index_tensor(rows),
                     [&](size_t layer, const at::Tensor& qkv) {
                       return prefill_attention(qkv, positions, layout, config_.num_attention_heads,
-                                               encoding_, sequence_of_segment, cache.at(layer));
+                                               encoding_, placement, cache.at(layer));
                     });
 }
 
@@ -156,10 +166,11 @@ at::Tensor Baichuan::decode(const std::vector<int64_t>& tokens,
                             const std::vector<int32_t>& lengths,
                             std::vector<LayerCache>& cache) const {
   const at::NoGradGuard no_grad;
-  const at::Tensor positions = index_tensor({lengths.begin(), lengths.end()});
+  const at::Tensor positions = position_tensor({lengths.begin(), lengths.end()});
+  const CachePlacement placement = place_next_tokens(sequences, lengths, cache.at(0));
   return run_layers(embed(tokens), {}, {}, [&](size_t layer, const at::Tensor& qkv) {
-    return cached_attention(qkv, positions, sequences, lengths, config_.num_attention_heads,
-                            encoding_, cache.at(layer));
+    return cached_attention(qkv, positions, config_.num_attention_heads, encoding_, placement,
+                            cache.at(layer));
   });
 }
 

@@ -9,6 +9,7 @@
 
 #include "libradgpt/base/pack.h"
 #include "libradgpt/formats/model_config.h"
+#include "libradgpt/ops/cached_attention.h"
 #include "libradgpt/ops/head_cross_entropy.h"
 #include "libradgpt/ops/lora_linear.h"
 #include "libradgpt/ops/lora_pair.h"
@@ -140,6 +141,8 @@ class Baichuan {
   std::vector<at::Tensor> tensors() const;
   std::vector<Trained> trained();
   at::Tensor index_tensor(const std::vector<int64_t>& values) const;
+  // Checks positions where RoPE's tables end: on a GPU nothing else does.
+  at::Tensor position_tensor(const std::vector<int64_t>& positions) const;
   at::Tensor embed(const std::vector<int64_t>& tokens) const;
   at::Tensor forward_rows(const Pack& pack, const DropoutKey& key, const at::Tensor& rows) const;
   template <typename Attention>

@@ -57,27 +57,4 @@ at::Tensor segment_attention(const at::Tensor& qkv, const at::Tensor& positions,
                              const AttentionLayout& layout, int64_t heads,
                              const PositionEncoding& encoding);
 
-/// Rotated keys and values of one layer for generation: row s belongs to sequence s, of which the
-/// first entries are filled.
-struct LayerCache {
-  at::Tensor keys;    ///< [sequences, capacity, hidden]
-  at::Tensor values;  ///< [sequences, capacity, hidden]
-};
-
-/// As segment_attention without gradients, and fills the cache: rows of segment i (and of its
-/// prefix before them) become entries 0, 1, … of sequence sequence_of_segment[i]; -1: not cached.
-at::Tensor prefill_attention(const at::Tensor& qkv, const at::Tensor& positions,
-                             const AttentionLayout& layout, int64_t heads,
-                             const PositionEncoding& encoding,
-                             const std::vector<int32_t>& sequence_of_segment, LayerCache& cache);
-
-/// One new token per listed sequence, without gradients: row i of qkv belongs to sequence
-/// sequences[i], of which lengths[i] entries are filled. Writes its key and value at entry
-/// lengths[i] and attends to entries [0, lengths[i]]. Its position is positions[i]; entries stand
-/// at consecutive positions ending there.
-at::Tensor cached_attention(const at::Tensor& qkv, const at::Tensor& positions,
-                            const std::vector<int32_t>& sequences,
-                            const std::vector<int32_t>& lengths, int64_t heads,
-                            const PositionEncoding& encoding, LayerCache& cache);
-
 }  // namespace radgpt

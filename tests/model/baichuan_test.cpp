@@ -50,6 +50,19 @@ TEST_CASE("Baichuan: logits go through the normalised head") {
   CHECK(relative_error(logits, small.reference.logits(kReport)) < tolerance(at::kFloat));
 }
 
+TEST_CASE("Baichuan: positions beyond RoPE's tables are refused, ALiBi has none") {
+  const auto position = GENERATE(PositionKind::kRope, PositionKind::kAlibi);
+  const Loaded small = load_small(position, at::kFloat);
+  Pack pack = single_pack(kReport);
+  pack.positions.back() = small.model->config().model_max_length;
+  if (position == PositionKind::kRope) {
+    CHECK_THROWS_WITH(small.model->forward(pack, {}),
+                      Catch::Matchers::ContainsSubstring("model: positions must be in [0, "));
+  } else {
+    CHECK_NOTHROW(small.model->forward(pack, {}));
+  }
+}
+
 TEST_CASE("Baichuan: sequences of a pack do not see each other") {
   const auto position = GENERATE(PositionKind::kRope, PositionKind::kAlibi);
   const Loaded small = load_small(position, at::kDouble);
