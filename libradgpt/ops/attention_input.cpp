@@ -1,6 +1,6 @@
 #include "libradgpt/ops/attention_input.h"
 
-#include "libradgpt/ops/device_kernels.h"
+#include "libradgpt/ops/run_kernel.h"
 
 namespace radgpt {
 
@@ -12,6 +12,11 @@ void check_attention(const at::Tensor& qkv, const at::Tensor& positions, int64_t
   require(positions.sizes() == at::IntArrayRef{qkv.size(0)} && positions.scalar_type() == at::kLong,
           "attention: positions must be int64 [", qkv.size(0), "], got ", positions.scalar_type(),
           " ", positions.sizes());
+  for (const at::Tensor& table : {positions, encoding.cosines, encoding.sines, encoding.slopes}) {
+    require(!table.defined() || table.device() == qkv.device(),
+            "attention: positions and encoding must be on ", qkv.device(), " as qkv is, got ",
+            table.defined() ? table.device() : qkv.device());
+  }
   const int64_t head_dim = qkv.size(1) / (3 * heads);
   if (encoding.cosines.defined()) {
     require(2 * encoding.cosines.size(1) == head_dim, "attention: RoPE table of ",
@@ -56,7 +61,7 @@ void rotate_on_device(const at::Tensor& qkv, const AttentionOperand& operand,
                 .cosines = operand.encoding.cosines.const_data_ptr<float>(),
                 .sines = operand.encoding.sines.const_data_ptr<float>(),
                 .direction = direction},
-               device->stream());
+               DeviceStream(*device, qkv));
 }
 
 }  // namespace radgpt

@@ -29,6 +29,9 @@ void check_bordered_product(const BorderedProduct& product) {
           "lora_linear: weight takes ", weight.in_features, " columns of ",
           weight.storage.scalar_type(), ", got ", product.input.columns(), " of ",
           product.input.source.scalar_type());
+  const at::Device device = product.input.source.device();
+  require(weight.storage.device() == device, "lora_linear: weight must be on ", device,
+          " as x is, got ", weight.storage.device());
   require(weight.pairs.size() <= kernels::kMostAdapters, "lora_linear: a weight has at most ",
           kernels::kMostAdapters, " pairs, got ", weight.pairs.size());
   for (const LoraPair& pair : weight.pairs) {
@@ -39,6 +42,8 @@ void check_bordered_product(const BorderedProduct& product) {
             pair.row_end, "), border column ", pair.column, " does not fit a weight [",
             weight.out_features(), ", ", weight.in_features, "] with ", weight.border(),
             " border columns");
+    require(pair.a.device() == device, "lora_linear: A must be on ", device, " as x is, got ",
+            pair.a.device());
     require(
         pair.a.scalar_type() == weight.storage.scalar_type() &&
             pair.a_master.sizes() == pair.a.sizes() &&

@@ -4,15 +4,10 @@
 
 namespace radgpt {
 
-/// The large products of the current device, for the calling thread.
-inline void device_gemm(const kernels::Gemm<kernels::BFloat16>& call, kernels::Stream stream) {
-  static thread_local kernels::DeviceGemm products;
-  products.run(call, stream);
-}
-
 /// The functions NAME_cuda that this program is linked with: the kernels of the GPU in a build with
 /// CUDA, or their source as the executor of the tests runs it.
-inline DeviceKernels device_kernel_table(decltype(DeviceKernels::stream) stream) {
+inline DeviceKernels device_kernel_table(decltype(DeviceKernels::gemm) gemm,
+                                         decltype(DeviceKernels::stream) stream) {
   return {.rms_norm_forward = kernels::rms_norm_forward_cuda,
           .rms_norm_backward = kernels::rms_norm_backward_cuda,
           .rms_norm_backward_workspace = kernels::rms_norm_backward_workspace,
@@ -34,7 +29,7 @@ inline DeviceKernels device_kernel_table(decltype(DeviceKernels::stream) stream)
           .adamw = kernels::adamw_cuda,
           .gradient_norm = kernels::gradient_norm_cuda,
           .gradient_norm_workspace = kernels::gradient_norm_workspace,
-          .gemm = device_gemm,
+          .gemm = gemm,
           .stream = stream};
 }
 

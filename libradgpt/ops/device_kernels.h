@@ -41,8 +41,9 @@ struct DeviceKernels {
   decltype(&kernels::adamw_cuda) adamw;
   decltype(&kernels::gradient_norm_cuda) gradient_norm;
   decltype(&kernels::gradient_norm_workspace) gradient_norm_workspace;
+  /// By the current device, as all others.
   void (*gemm)(const kernels::Gemm<kernels::BFloat16>& call, kernels::Stream stream);
-  /// The stream that LibTorch uses now on this thread.
+  /// The stream that LibTorch uses now on the current device and this thread.
   kernels::Stream (*stream)();
 };
 

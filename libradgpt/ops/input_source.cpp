@@ -11,16 +11,21 @@ InputSource InputSource::plain(const at::Tensor& x) {
 
 InputSource InputSource::rms_norm(const at::Tensor& x, const at::Tensor& branch,
                                   const NormWeight& norm) {
-  require(x.dim() == 2 && norm.weight.sizes() == at::IntArrayRef{x.size(1)} &&
-              norm.weight.scalar_type() == x.scalar_type(),
-          "rms_norm: x [rows, hidden] and weight [hidden] of one type, got ", x.sizes(), " ",
-          x.scalar_type(), " and ", norm.weight.sizes(), " ", norm.weight.scalar_type());
-  require(
-      !branch.defined() || (branch.sizes() == x.sizes() && branch.scalar_type() == x.scalar_type()),
-      "rms_norm: a branch like x, ", x.sizes(), " ", x.scalar_type(), ", got ",
-      branch.defined() ? concat(branch.sizes(), " ", branch.scalar_type()) : "none");
+  const auto alike = [&](const at::Tensor& tensor) {
+    return tensor.scalar_type() == x.scalar_type() && tensor.device() == x.device();
+  };
+  const auto text_of = [](const at::Tensor& tensor) {
+    return concat(tensor.sizes(), " ", tensor.scalar_type(), " on ", tensor.device());
+  };
+  require(x.dim() == 2 && norm.weight.sizes() == at::IntArrayRef{x.size(1)} && alike(norm.weight),
+          "rms_norm: x [rows, hidden] and weight [hidden] of one type on one device, got ",
+          text_of(x), " and ", text_of(norm.weight));
   InputSource result{InputKind::kRmsNorm, x.detach().contiguous(), norm, {}, {}};
-  if (branch.defined()) result.branch = branch.detach().contiguous();
+  if (branch.defined()) {
+    require(branch.sizes() == x.sizes() && alike(branch), "rms_norm: a branch like x, ", text_of(x),
+            ", got ", text_of(branch));
+    result.branch = branch.detach().contiguous();
+  }
   result.norm.weight = norm.weight.detach().contiguous();
   return result;
 }

@@ -3,7 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 
-#include "libradgpt/ops/device_kernels.h"
+#include "libradgpt/ops/run_kernel.h"
 #include "libradgpt/ops/visit_type.h"
 
 namespace radgpt {
@@ -34,7 +34,7 @@ void matrix_product_into(at::Tensor result, const at::Tensor& a, const at::Tenso
                 .b = factor_of(b),
                 .d = mutable_values_of<kernels::BFloat16>(result),
                 .d_stride = result.stride(0)},
-               device->stream());
+               DeviceStream(*device, a));
 }
 
 at::Tensor matrix_product(const at::Tensor& a, const at::Tensor& b) {

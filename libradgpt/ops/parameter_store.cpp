@@ -43,6 +43,9 @@ void ParameterStore::bind(size_t index, at::Tensor destination, Binding binding,
   require(destination.sizes() == at::IntArrayRef(specs_.at(index).shape),
           "parameter store: ", specs_[index].name, ": bound tensor must have shape ",
           at::IntArrayRef(specs_[index].shape), ", got ", destination.sizes());
+  require(flat_.defined() && destination.device() == flat_.device(),
+          "parameter store: ", specs_[index].name,
+          ": bound tensor must be where the parameters were allocated, got ", destination.device());
   bound_.push_back({index, std::move(destination), binding, scale});
 }
 

@@ -42,7 +42,9 @@ at::Tensor attention_forward(AttentionState& state) {
         qkv,
         [&](auto& device, auto stream) {
           device.attention_forward(call, state.first_tile(), state.tiles.size(0), stream);
-          state.out = out;
+          // Another tensor than the one that gets this node for its history, or each would keep the
+          // other alive.
+          state.out = out.detach();
         },
         [&](auto workers) { kernels::segment_attention_forward_cpu(call, state.groups, workers); });
   });
@@ -110,6 +112,8 @@ AttentionLayout::AttentionLayout(std::vector<Segment> segments, at::Device devic
 at::Tensor attend(const AttentionOperand& operand, const AttentionLayout& layout,
                   const at::Tensor& leaf) {
   const int64_t tokens = operand.qkv.size(0);
+  require(layout.tiles().device() == operand.qkv.device(), "attention: layout must be on ",
+          operand.qkv.device(), " as qkv is, got ", layout.tiles().device());
   AttentionState state{
       operand, kernels::group_segments(layout.segments(), tokens), layout.tiles(), {}, {}};
   at::Tensor out;

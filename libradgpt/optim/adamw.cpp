@@ -53,7 +53,7 @@ void AdamW::step(double learning_rate, double gradient_scale) {
   if (const DeviceKernels* device = device_kernels_for_sums(store_.flat())) {
     const at::Tensor on_device = table_beside(store_.flat(), table);
     pass.tensors.tensors = static_cast<const kernels::TrainedTensor*>(on_device.const_data_ptr());
-    device->adamw(pass, device->stream());
+    device->adamw(pass, DeviceStream(*device, store_.flat()));
   } else {
     kernels::adamw_cpu(pass, TorchWorkers());
   }
@@ -79,7 +79,7 @@ double gradient_norm(const at::Tensor& flat_gradient) {
   const at::Tensor norm = at::empty({1}, flat_gradient.options().dtype(at::kDouble));
   const DeviceWorkspace workspace(device->gradient_norm_workspace(count), flat_gradient);
   device->gradient_norm(values, count, norm.mutable_data_ptr<double>(), workspace,
-                        device->stream());
+                        DeviceStream(*device, flat_gradient));
   return norm.item<double>();
 }
 

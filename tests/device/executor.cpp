@@ -5,10 +5,14 @@ namespace radgpt {
 
 namespace {
 
+void executor_gemm(const kernels::Gemm<kernels::BFloat16>& call, kernels::Stream stream) {
+  kernels::DeviceGemm().run(call, stream);
+}
+
 kernels::Stream no_stream() { return nullptr; }
 
 bool install(DeviceMemory memory) {
-  install_device_kernels(device_kernel_table(no_stream), memory);
+  install_device_kernels(device_kernel_table(executor_gemm, no_stream), memory);
   return true;
 }
 

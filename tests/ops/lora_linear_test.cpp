@@ -179,6 +179,13 @@ TEST_CASE("Lora linear: refuses shapes that do not fit, and says which") {
   wrong = c.weight;
   wrong.pairs[0].dropout = 1.0;
   CHECK_THROWS_AS(lora_linear(c.x, wrong, c.key), Error);
+  wrong = c.weight;
+  wrong.pairs[0].a = wrong.pairs[0].a.to(at::kMeta);
+  CHECK_THROWS_WITH(lora_linear(c.x, wrong, c.key),
+                    "lora_linear: A must be on cpu as x is, got meta");
+  wrong = c.weight;
+  wrong.storage = wrong.storage.to(at::kMeta);
+  CHECK_THROWS_AS(lora_linear(c.x, wrong, c.key), Error);
 }
 
 TEST_CASE("RMSNorm: equals the plain formula and finite differences") {

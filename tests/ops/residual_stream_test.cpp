@@ -108,10 +108,20 @@ TEST_CASE("Residual stream: the last norm takes a branch too") {
   for (size_t i = 0; i < gradients.size(); ++i) expect_close(gradients[i], expected[i], 1e-13);
 }
 
+TEST_CASE("Residual stream: results that nobody uses go, without a backward pass") {
+  const StreamCase c(4, at::kBFloat16);
+  NormedProduct result = c.fused();
+  const c10::weak_intrusive_ptr<c10::TensorImpl> sum(result.sum.getIntrusivePtr());
+  const c10::weak_intrusive_ptr<c10::TensorImpl> y(result.y.getIntrusivePtr());
+  result = {};
+  CHECK(sum.expired());
+  CHECK(y.expired());
+}
+
 TEST_CASE("Residual stream: a branch of another shape is refused") {
   const StreamCase c(4, at::kFloat);
   CHECK_THROWS_WITH(rms_norm(c.x, c.branch.narrow(0, 0, 3), c.norm),
-                    "rms_norm: a branch like x, [4, 96] Float, got [3, 96] Float");
+                    "rms_norm: a branch like x, [4, 96] Float on cpu, got [3, 96] Float on cpu");
 }
 
 }  // namespace

@@ -174,6 +174,29 @@ TEST_CASE("Attention: the gradient of a pack is the sum over its examples") {
   expect_close(gradients_of(loss_together, {qkv})[0], gradients_of(loss_apart, {qkv})[0], 1e-13);
 }
 
+TEST_CASE("Attention: a result that nobody uses goes, without a backward pass") {
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor qkv = short_values({6, 72}, 3, type).set_requires_grad(true);
+    at::Tensor out = segment_attention(qkv, torch::arange(6), std::vector<Segment>{{0, 6, 0, 0}}, 3,
+                                       PositionEncoding::rope(8, 16));
+    const c10::weak_intrusive_ptr<c10::TensorImpl> weak(out.getIntrusivePtr());
+    out.reset();
+    CHECK(weak.expired());
+  }
+}
+
+TEST_CASE("Attention: operands on different devices are refused, and which") {
+  const at::Tensor qkv = torch::zeros({6, 72}), positions = torch::arange(6);
+  const PositionEncoding encoding = PositionEncoding::rope(8, 16);
+  const std::vector<Segment> segments = {{0, 6, 0, 0}};
+  CHECK_THROWS_WITH(segment_attention(qkv, positions.to(at::kMeta), segments, 3, encoding),
+                    "attention: positions and encoding must be on cpu as qkv is, got meta");
+  CHECK_THROWS_AS(segment_attention(qkv, positions, segments, 3, encoding.to(at::kMeta)), Error);
+  CHECK_THROWS_WITH(
+      segment_attention(qkv, positions, AttentionLayout(segments, at::kMeta), 3, encoding),
+      "attention: layout must be on cpu as qkv is, got meta");
+}
+
 TEST_CASE("Attention: no tokens give an empty result") {
   const at::Tensor qkv = at::empty({0, 12}).set_requires_grad(true);
   const at::Tensor y = attend(qkv, {}, 2, PositionEncoding::alibi(2));
