@@ -9,29 +9,27 @@
 namespace radgpt {
 namespace {
 
-constexpr std::string_view kLabelMark = "label:";
-
 /// The value a placeholder stands for, or nothing if the report lacks it.
-const std::string* find_value(const Report& report, std::string_view name) {
-  if (name == "modality") return report.modality.empty() ? nullptr : &report.modality;
-  if (name == "centre") return report.centre.empty() ? nullptr : &report.centre;
-  const bool is_label = name.substr(0, kLabelMark.size()) == kLabelMark;
-  const auto& fields = is_label ? report.labels : report.texts;
-  const auto found = fields.find(std::string(is_label ? name.substr(kLabelMark.size()) : name));
+const std::string* find_value(const Report& report, const Placeholder& placeholder) {
+  const auto& [name, label] = placeholder;
+  if (!label && name == "modality") return report.modality.empty() ? nullptr : &report.modality;
+  if (!label && name == "centre") return report.centre.empty() ? nullptr : &report.centre;
+  const auto& fields = label ? report.labels : report.texts;
+  const auto found = fields.find(std::string(name));
   return found == fields.end() ? nullptr : &found->second;
 }
 
 /// A sound template with the report's values, or nothing if the report lacks one.
 std::optional<std::string> fill(std::string_view text, const Report& report) {
   std::string filled;
-  for (size_t open; (open = text.find('{')) != std::string_view::npos;) {
-    const size_t close = text.find('}', open);
-    const std::string* value = find_value(report, text.substr(open + 1, close - open - 1));
+  for (const auto& [before, placeholder] : split_template(text)) {
+    filled.append(before);
+    if (!placeholder) break;
+    const std::string* value = find_value(report, *placeholder);
     if (value == nullptr) return std::nullopt;
-    filled.append(text.substr(0, open)).append(*value);
-    text.remove_prefix(close + 1);
+    filled.append(*value);
   }
-  return filled.append(text);
+  return filled;
 }
 
 /// Puts the answer to a closed list of labels into `example`; false if the value is not in it.
@@ -55,10 +53,8 @@ void check_task(const Task& task) {
           ": labels: must list two labels or more for a classification, got ", task.labels.size());
 }
 
-}  // namespace
-
-std::optional<Example> make_example(const Report& report, const Task& task) {
-  check_task(task);
+/// make_example of a checked task.
+std::optional<Example> fill_example(const Report& report, const Task& task) {
   const auto context = fill(task.context, report);
   const auto question = fill(task.question, report);
   const auto answer = fill(task.answer, report);
@@ -74,12 +70,20 @@ std::optional<Example> make_example(const Report& report, const Task& task) {
   return example;
 }
 
+}  // namespace
+
+std::optional<Example> make_example(const Report& report, const Task& task) {
+  check_task(task);
+  return fill_example(report, task);
+}
+
 std::vector<Example> make_examples(const std::vector<Report>& reports,
                                    const std::vector<Task>& tasks) {
+  for (const Task& task : tasks) check_task(task);
   std::vector<Example> examples;
   for (size_t report = 0; report < reports.size(); ++report) {
     for (size_t task = 0; task < tasks.size(); ++task) {
-      auto example = make_example(reports[report], tasks[task]);
+      auto example = fill_example(reports[report], tasks[task]);
       if (!example) continue;
       example->report = static_cast<int>(report);
       example->task = static_cast<int>(task);

@@ -9,22 +9,25 @@ namespace {
 
 constexpr std::string_view kLabelMark = "label:";
 
-bool is_placeholder_name(std::string_view name) {
-  if (name.starts_with(kLabelMark)) name.remove_prefix(kLabelMark.size());
-  return !name.empty() && name.find_first_of("{: \n") == std::string_view::npos;
+Placeholder placeholder_of(std::string_view braced) {
+  const bool label = braced.starts_with(kLabelMark);
+  return {label ? braced.substr(kLabelMark.size()) : braced, label};
 }
 
 /// What is wrong with the placeholders of a template; empty if nothing is.
 std::string placeholder_fault(std::string_view text) {
-  for (size_t open = text.find('{'); open != std::string_view::npos;) {
-    const size_t close = text.find('}', open);
-    if (close == std::string_view::npos) {
-      return concat("every { must be closed by a }, got { without } at byte ", open);
+  for (const auto& [before, placeholder] : split_template(text)) {
+    const size_t end = static_cast<size_t>(before.data() - text.data()) + before.size();
+    if (!placeholder) {
+      const size_t open = before.find('{');
+      if (open == std::string_view::npos) continue;
+      return concat("every { must be closed by a }, got { without } at byte ",
+                    end - before.size() + open);
     }
-    if (!is_placeholder_name(text.substr(open + 1, close - open - 1))) {
-      return concat("a placeholder must be {FIELD} or {label:NAME}, got another at byte ", open);
+    const std::string_view name = placeholder->name;
+    if (name.empty() || name.find_first_of("{: \n") != std::string_view::npos) {
+      return concat("a placeholder must be {FIELD} or {label:NAME}, got another at byte ", end);
     }
-    open = text.find('{', close);
   }
   return "";
 }
@@ -40,6 +43,19 @@ std::string answer_fault(const Task& task) {
 }
 
 }  // namespace
+
+std::vector<TemplatePiece> split_template(std::string_view text) {
+  std::vector<TemplatePiece> pieces;
+  for (size_t open; (open = text.find('{')) != std::string_view::npos;) {
+    const size_t close = text.find('}', open);
+    if (close == std::string_view::npos) break;
+    pieces.push_back(
+        {text.substr(0, open), placeholder_of(text.substr(open + 1, close - open - 1))});
+    text.remove_prefix(close + 1);
+  }
+  pieces.push_back({text, std::nullopt});
+  return pieces;
+}
 
 std::vector<TemplateFault> find_template_faults(const Task& task) {
   std::vector<TemplateFault> faults;

@@ -12,6 +12,7 @@
 #include "libradgpt/base/files.h"
 #include "libradgpt/base/text.h"
 #include "libradgpt/config/recipe_file.h"
+#include "libradgpt/data/task_templates.h"
 #include "libradgpt/data/token_dataset.h"
 #include "libradgpt/eval/answers.h"
 #include "libradgpt/eval/class_scoring.h"
@@ -72,8 +73,8 @@ std::string read_input(const std::string& path) {
 std::vector<std::string> fields_of(const Task& task) {
   const std::string text = task.context + task.question;
   std::vector<std::string> fields;
-  for (size_t open = text.find('{'); open != std::string::npos; open = text.find('{', open + 1)) {
-    fields.push_back(text.substr(open + 1, text.find('}', open) - open - 1));
+  for (const auto& [before, placeholder] : split_template(text)) {
+    if (placeholder) fields.emplace_back(placeholder->name);
   }
   return fields;
 }
