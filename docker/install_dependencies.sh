@@ -6,11 +6,13 @@
 #                                                and an NVIDIA device are present
 #   bash docker/install_dependencies.sh --cpu    LibTorch for the CPU whatever the machine has
 #   bash docker/install_dependencies.sh --cuda   LibTorch with CUDA (needs nvcc of CUDA 13)
+#   bash docker/install_dependencies.sh --packages   distribution packages alone: all that kernels/
+#                                                    and its tests need
 #
 # For Debian 12 and Ubuntu 22.04/24.04 on x86-64, as root or with sudo (sudo is used for apt alone).
 # Distribution packages go where apt puts them; everything else goes into third_party/ beside this
-# folder and can be removed by deleting that. What is already there is left alone, so a second run
-# takes a second and needs no network.
+# folder, or into RADGPT_THIRD_PARTY of the environment, and can be removed by deleting that. What
+# is already there is left alone, so a second run takes a second and needs no network.
 set -euo pipefail
 
 # What comes from the distribution. libgloo-dev is there for its headers: LibTorch exports Gloo's
@@ -58,7 +60,7 @@ requirement() {
 }
 
 readonly root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-readonly third_party=$root/third_party
+readonly third_party=${RADGPT_THIRD_PARTY:-$root/third_party}
 readonly downloads=$third_party/.downloads
 readonly log=$third_party/install.log
 
@@ -133,7 +135,8 @@ choose_device() {
       say "LibTorch: for $device (nvcc: ${nvcc:-no}, NVIDIA device:" \
         "$([ -e /dev/nvidiactl ] && echo yes || echo no); --cpu or --cuda decides otherwise)"
       ;;
-    *) fail "unknown option $1; --cpu and --cuda are known" ;;
+    --packages) device=none ;;
+    *) fail "unknown option $1; --cpu, --cuda and --packages are known" ;;
   esac
 }
 
@@ -269,6 +272,7 @@ main() {
   mkdir -p "$third_party"
   : >"$log"
   install_apt_packages
+  if [ "$device" = none ]; then return; fi
   rm -rf "$downloads"
   trap 'rm -rf "$downloads"' EXIT
   install_libtorch
