@@ -5,15 +5,17 @@
 #   bash benchmarks/gpu.sh
 #
 # needs nvcc of CUDA 13 and what docker/install_dependencies.sh needs. LibTorch with CUDA is the
-# folder RADGPT_LIBTORCH, or that of Python's torch 2.11, or is downloaded.
+# folder RADGPT_LIBTORCH of the environment, or that of the project, or that of Python's torch 2.11,
+# or is downloaded into build/gpu.
 # Leaves in build/gpu: DEVICE.csv (columns: benchmarks/README.md), summary.md (one page), and the
 # output of each part. Every part has a time limit, and a failure of one does not stop the others.
-# Exit status 1 if any part failed.
+# Exit status 1 if any part failed, 4 if nothing could be built here.
 set -uo pipefail
 
 readonly minutes=8
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly root out=$root/build/gpu
+readonly own_third_party=$out/third_party # that of the project stays as it is
 failed=0
 parts=() # one line of summary.md each
 
@@ -30,7 +32,7 @@ record() {
   case $2 in
     0) ;;
     124) result="FAILED: time is up" && failed=1 ;;
-    skipped) result="skipped: $4" ;;
+    missing) result="NOT RUN: $4" ;;
     *) result="FAILED: status $2, see $1.log" && failed=1 ;;
   esac
   parts+=("| $1 | $result | $((SECONDS - $3)) |")
@@ -60,39 +62,69 @@ part() {
 
 # --- building -----------------------------------------------------------------------------------
 
+query() { nvidia-smi --id=0 --query-gpu="$1" --format=csv,noheader | head -1; }
+
 find_tools() {
   command -v nvidia-smi >/dev/null || stop "no nvidia-smi: this needs a machine with an NVIDIA GPU"
-  if ! command -v nvcc >/dev/null && [ -x /usr/local/cuda/bin/nvcc ]; then
-    PATH=/usr/local/cuda/bin:$PATH
-  fi
+  command -v nvcc >/dev/null || PATH=$PATH:/usr/local/cuda/bin
   command -v nvcc >/dev/null || stop "no nvcc; CUDA 13 is needed"
+  local release capability
+  release=$(nvcc --version | sed -n 's/.*release \([0-9.]*\),.*/\1/p')
+  [[ $release == 13.* ]] || stop "CUDA 13 is needed, and nvcc is of ${release:-an unknown release}"
+  capability=$(query compute_cap)
+  [[ $capability =~ ^[0-9]+\.[0-9]+$ ]] || stop "nvidia-smi names no GPU: $capability"
+  architecture=${capability/./}
+  [ "$architecture" -ge 80 ] || stop "compute capability 8.0 or more is needed, got $capability"
+  PATH=$PATH:$(dirname "$(readlink -f "$(command -v nvcc)")") # compute-sanitizer is there
   export PATH
 }
 
-query() { nvidia-smi --id=0 --query-gpu="$1" --format=csv,noheader | head -1; }
-
 # The folder of LibTorch with CUDA that is there already, or nothing.
-given_libtorch() {
-  local folder=${RADGPT_LIBTORCH:-}
-  if [ -z "$folder" ]; then
-    folder=$(python3 -c 'import os, torch
-if torch.__version__.startswith("2.11."): print(os.path.dirname(torch.__file__))' 2>/dev/null)
+find_libtorch() {
+  local folder
+  if [ -n "${RADGPT_LIBTORCH:-}" ]; then
+    [ -e "$RADGPT_LIBTORCH/lib/libtorch_cuda.so" ] ||
+      stop "RADGPT_LIBTORCH must be a LibTorch with CUDA; no $RADGPT_LIBTORCH/lib/libtorch_cuda.so"
+    libtorch=$(realpath "$RADGPT_LIBTORCH")
+    return
   fi
-  if [ -n "$folder" ] && [ -e "$folder/lib/libtorch_cuda.so" ]; then echo "$folder"; fi
+  folder=$(python3 -c 'import os, torch
+if torch.__version__.startswith("2.11."): print(os.path.dirname(torch.__file__))' 2>/dev/null)
+  for folder in "$root/third_party/libtorch" "$folder"; do
+    if [ -e "$folder/lib/libtorch_cuda.so" ]; then
+      libtorch=$(realpath "$folder")
+      return
+    fi
+  done
+}
+
+# What kernels/ and its tests are built with.
+install_packages() {
+  local missing=() tool
+  if command -v apt-get >/dev/null; then
+    RADGPT_THIRD_PARTY=$own_third_party timeout --foreground 60 \
+      bash "$root/docker/install_dependencies.sh" --packages
+    return
+  fi
+  for tool in g++ cmake make; do command -v "$tool" >/dev/null || missing+=("$tool"); done
+  cmake --find-package -DNAME=Catch2 -DCOMPILER_ID=GNU -DLANGUAGE=CXX -DMODE=EXIST \
+    >/dev/null 2>&1 || missing+=(Catch2)
+  [ ${#missing[@]} = 0 ] || stop "no apt-get here, and without it these must be: ${missing[*]}"
 }
 
 # Everything but LibTorch, where that is given: the installer takes a finished folder for its own.
 install_dependencies() {
-  local libtorch=$1 third_party=$root/third_party device=cuda
-  if [ -n "$libtorch" ] && [ ! -e "$third_party/libtorch" ]; then
-    mkdir -p "$third_party/libtorch"
-    ln -s "$libtorch/include" "$libtorch/lib" "$third_party/libtorch/"
-    echo "torch 2.11.0 cuda" >"$third_party/libtorch/.installed"
+  local name
+  if [ -n "$libtorch" ]; then
+    mkdir -p "$own_third_party/libtorch"
+    echo "torch 2.11.0 cuda" >"$own_third_party/libtorch/.installed"
   fi
-  if [ -n "$libtorch" ] && grep -q cpu "$third_party/libtorch/.installed" 2>/dev/null; then
-    device=cpu # left as it is
-  fi
-  bash "$root/docker/install_dependencies.sh" "--$device"
+  for name in sentencepiece jieba; do
+    if [ -e "$root/third_party/$name/.installed" ] && [ ! -e "$own_third_party/$name" ]; then
+      ln -s "$root/third_party/$name" "$own_third_party/"
+    fi
+  done
+  RADGPT_THIRD_PARTY=$own_third_party bash "$root/docker/install_dependencies.sh" --cuda
 }
 
 # configure_and_build SOURCE BUILD TARGETS OPTION…
@@ -107,37 +139,28 @@ configure_and_build() {
 }
 
 build_with_libtorch() {
-  local libtorch=$1 libraries options=()
-  install_dependencies "$libtorch" || return
-  if [ -n "$libtorch" ]; then
-    options=(-DRADGPT_LIBTORCH="$libtorch")
-    # The wheels of CUDA's libraries lie beside that of torch; the linker does not look there.
-    for libraries in "$libtorch"/../nvidia/*/lib; do
-      if [ -d "$libraries" ]; then export LDFLAGS="${LDFLAGS:-} -Wl,-rpath-link,$libraries"; fi
-    done
-  fi
-  configure_and_build "$root" "$out/with_libtorch" \
-    "adapted_linear train_step radgpt_executable" "${options[@]}"
+  install_dependencies || return
+  configure_and_build "$root" "$out/with_libtorch" "adapted_linear train_step radgpt_executable" \
+    -DRADGPT_THIRD_PARTY="$own_third_party" \
+    -DRADGPT_LIBTORCH="${libtorch:-$own_third_party/libtorch}"
 }
 
 # --- checks and measurements --------------------------------------------------------------------
 
-# The test cases pass where the program sees no GPU; here it must.
+# The test cases pass where the program sees no GPU; here it must. Each is named when it ends, so
+# that the log of a hang says how far they came.
 kernels_on_gpu() {
-  local output status
-  output=$("$kernels/tests/kernels_gpu_test" 2>&1)
-  status=$?
-  echo "$output"
-  [[ $output != skipped* ]] && return "$status"
+  stdbuf -oL "$kernels/tests/kernels_gpu_test" --durations yes || return
+  ! grep '^skipped' "$out/kernels_gpu.log"
 }
 
 sanitize() {
   local tool=$1
   if ! command -v compute-sanitizer >/dev/null; then
-    record "$tool" skipped "$SECONDS" "no compute-sanitizer"
+    record "$tool" missing "$SECONDS" "no compute-sanitizer"
     return
   fi
-  part "$tool" 60 compute-sanitizer --tool "$tool" --error-exitcode 3 \
+  part "$tool" 30 compute-sanitizer --tool "$tool" --error-exitcode 3 \
     "$kernels/tests/kernels_gpu_test" "[cuda],[small]"
 }
 
@@ -245,39 +268,41 @@ write_summary() {
 }
 
 main() {
+  local begin building
+  libtorch=
   find_tools
-  mkdir -p "$out"
+  find_libtorch
+  mkdir -p "$own_third_party"
   rm -f "$out"/*.csv "$out"/*.log "$out"/summary.md
   RADGPT_COMMIT=${RADGPT_COMMIT:-$(git -C "$root" describe --always --dirty 2>/dev/null)}
   RADGPT_COMMIT=${RADGPT_COMMIT:-unknown}
   RADGPT_DEVICE=$(query name)
   export RADGPT_COMMIT RADGPT_DEVICE
-  architecture=$(query compute_cap | tr -d .)
   kernels=$out/kernels_only
-  local libtorch begin
-  libtorch=$(given_libtorch)
   say "$RADGPT_DEVICE, architecture $architecture, at most $minutes minutes"
   say "builds, checks the kernels against double precision, then measures kernels, an adapted"
   say "linear layer and training steps"
-  say "LibTorch: ${libtorch:-to be installed by docker/install_dependencies.sh --cuda}"
+  say "LibTorch: ${libtorch:-to be downloaded}"
   export -f configure_and_build install_dependencies build_with_libtorch kernels_on_gpu \
     kernel_tables table adapted_linears train_steps
-  export root out architecture kernels
+  export root out own_third_party architecture kernels libtorch
 
-  part build_kernels 200 configure_and_build "$root/kernels" "$kernels" \
-    "kernels_gpu_test kernel_table" -DRADGPT_CUDA=ON
-  # The rest is built while the checks run.
-  limited 270 "$out/build_with_libtorch.log" build_with_libtorch "$libtorch" &
-  local building=$!
+  install_packages || stop "the distribution's packages cannot be installed"
+  # The limits of the parts, one after the other, are 470 seconds. All with LibTorch is built while
+  # the kernels are built and checked.
+  limited 240 "$out/build_with_libtorch.log" build_with_libtorch &
+  building=$!
   begin=$SECONDS
-  part kernels_gpu 90 kernels_on_gpu
+  part build_kernels 120 configure_and_build "$root/kernels" "$kernels" \
+    "kernels_gpu_test kernel_table" -DRADGPT_CUDA=ON
+  part kernels_gpu 60 kernels_on_gpu
   sanitize memcheck
   sanitize racecheck
   wait "$building"
   record build_with_libtorch $? "$begin"
-  part kernel_tables 150 kernel_tables
-  part adapted_linears 70 adapted_linears
-  part train_steps 60 train_steps
+  part kernel_tables 80 kernel_tables
+  part adapted_linears 50 adapted_linears
+  part train_steps 40 train_steps
   write_summary >"$out/summary.md"
   say "done: $out/summary.md"
   return "$failed"
