@@ -7,15 +7,9 @@
 #include <vector>
 
 #include "benchmarks/kernels/machine.h"
-#include "kernels/adamw/adamw.h"
-#include "kernels/cross_entropy/cross_entropy.h"
-#include "kernels/gemm/gemm.h"
 #include "kernels/lora_linear/lora_input.h"
 #include "kernels/lora_linear/lora_output.h"
-#include "kernels/nf4/nf4.h"
 #include "kernels/rms_norm/rms_norm.h"
-#include "kernels/rope/rope.h"
-#include "kernels/segment_attention/segment_attention.h"
 #include "kernels/swiglu/swiglu.h"
 #include "libradgpt/base/philox.h"
 
@@ -74,18 +68,27 @@ class Buffers {
   std::vector<void*> owned_;
 };
 
+/// What a kernel has written to one array.
+struct Written {
+  std::function<std::vector<double>()> values;
+  double rounding = 0;  ///< what they may be off by
+};
+
 /// One kernel at one shape, ready to run.
 struct Case {
   std::string kernel, variant, dtype = "bf16";
-  double bytes = 0;          ///< that it must read and write
-  double operations = 0;     ///< of its products, where they are most of its time
-  double rounding = 0x1p-8;  ///< what its results may be off by
+  double bytes = 0;       ///< that it must read and write
+  double operations = 0;  ///< of its products, where they are most of its time
   std::function<void()> run;
-  std::vector<std::function<std::vector<double>()>> written;  ///< each array, in double
+  std::vector<Written> written;
   std::shared_ptr<Buffers> buffers;
 };
 
-/// Makes a case of a layer of m rows from k to n features.
+/// What sums of bfloat16 may be off by, and what fp32 or codes made of fp32 may.
+inline constexpr double kBFloat16Rounding = 0x1p-8, kFloatRounding = 0x1p-20;
+
+/// Makes a case of a layer of m rows from k to n features. With T double it is the one by which
+/// others are checked.
 template <typename T>
 class CaseMaker {
  public:
@@ -103,30 +106,41 @@ class CaseMaker {
     Machine* const on = &machine;
     made.run = [=] { run_on<T>(*on, call, on_gpu, on_cpu); };
   }
+  /// The same for kernels that know one type only: they are checked by plain(call).
+  template <typename Call, typename OnGpu, typename OnCpu, typename Plain>
+  void runs(const Call& call, const OnGpu& on_gpu, const OnCpu& on_cpu, const Plain& plain) {
+    if constexpr (std::is_same_v<T, double>) {
+      made.run = [=] { plain(call); };
+    } else {
+      runs(call, on_gpu, on_cpu);
+    }
+  }
   /// `rows` rows of `columns` values, one every `stride`.
   template <typename Out>
-  void writes(const Out* from, int64_t rows, int64_t columns, int64_t stride) {
+  void writes_rows(const Out* from, int64_t rows, int64_t columns, int64_t stride) {
     Machine* const on = &machine;
-    made.written.push_back([=] {
-      std::vector<Out> values((rows - 1) * stride + columns);
-      on->read(values.data(), from, values.size() * sizeof(Out));
+    const auto values = [=] {
+      std::vector<Out> all((rows - 1) * stride + columns);
+      on->read(all.data(), from, all.size() * sizeof(Out));
       std::vector<double> result;
       for (int64_t row = 0; row < rows; ++row) {
-        const auto begin = values.begin() + row * stride;
+        const auto begin = all.begin() + row * stride;
         result.insert(result.end(), begin, begin + columns);
       }
       return result;
-    });
+    };
+    made.written.push_back({values, kBFloat16Rounding});
   }
   template <typename Out>
-  void writes(const Out* from, int64_t count) {
-    writes(from, 1, count, count);
+  void writes(const Out* from, int64_t count, double rounding = kBFloat16Rounding) {
+    writes_rows(from, 1, count, count);
+    made.written.back().rounding = rounding;
   }
   /// X and S of a forward call.
   template <typename Call>
   void writes_border(const Call& call) {
-    writes(call.y, m, k, call.y_stride);
-    writes(call.y + k, m, border, call.y_stride);
+    writes_rows(call.y, m, k, call.y_stride);
+    writes_rows(call.y + k, m, border, call.y_stride);
   }
   Case finish(int64_t bytes, double operations = 0) {
     made.bytes = static_cast<double>(bytes);
@@ -185,10 +199,17 @@ class CaseMaker {
   Case made;
 };
 
+/// Whether the branch before is added to the residual stream on the way.
+enum class Residual { kNo, kYes };
+
 template <typename T>
-RmsNormForward<T> rms_norm_forward_call(CaseMaker<T>& maker) {
+RmsNormForward<T> rms_norm_forward_call(CaseMaker<T>& maker, Residual residual) {
   auto call = maker.template forward<RmsNormForward<T>>();
   call.x = maker.buffers().template random<T>(maker.m * maker.k);
+  if (residual == Residual::kYes) {
+    call.residual = maker.buffers().template random<T>(maker.m * maker.k);
+    call.sum = maker.buffers().template empty<T>(maker.m * maker.k);
+  }
   call.weight = maker.buffers().template random<T>(maker.k);
   call.inverse_rms = maker.buffers().template empty<Compute<T>>(maker.m);
   maker.runs(
@@ -198,18 +219,27 @@ RmsNormForward<T> rms_norm_forward_call(CaseMaker<T>& maker) {
 }
 
 template <typename T>
-Case rms_norm_forward(Machine& machine, const Sizes& sizes) {
-  CaseMaker<T> maker(machine, sizes, "rms_norm_forward");
-  const RmsNormForward<T> call = rms_norm_forward_call(maker);
+Case rms_norm_forward(CaseMaker<T> maker, Residual residual) {
+  const RmsNormForward<T> call = rms_norm_forward_call(maker, residual);
   maker.writes_border(call);
   maker.writes(call.inverse_rms, maker.m);
-  return maker.finish(4 * maker.m * maker.k + maker.adapter_bytes() + 4 * maker.m);
+  const bool adds = residual == Residual::kYes;
+  if (adds) maker.writes(call.sum, maker.m * maker.k);
+  return maker.finish((adds ? 8 : 4) * maker.m * maker.k + maker.adapter_bytes() + 4 * maker.m);
 }
 
 template <typename T>
-Case rms_norm_backward(Machine& machine, const Sizes& sizes) {
-  CaseMaker<T> maker(machine, sizes, "rms_norm_backward");
-  const RmsNormForward<T> forward = rms_norm_forward_call(maker);
+Case rms_norm_forward(Machine& machine, const Sizes& sizes) {
+  return rms_norm_forward<T>({machine, sizes, "rms_norm_forward"}, Residual::kNo);
+}
+template <typename T>
+Case rms_norm_forward_residual(Machine& machine, const Sizes& sizes) {
+  return rms_norm_forward<T>({machine, sizes, "rms_norm_forward", "residual"}, Residual::kYes);
+}
+
+template <typename T>
+RmsNormBackward<T> rms_norm_backward_call(CaseMaker<T>& maker) {
+  const RmsNormForward<T> forward = rms_norm_forward_call(maker, Residual::kNo);
   maker.made.run();
   auto call = maker.template backward<RmsNormBackward<T>>();
   call.x = forward.x;
@@ -220,14 +250,54 @@ Case rms_norm_backward(Machine& machine, const Sizes& sizes) {
   call.s_stride = forward.y_stride;
   call.dx = maker.buffers().template empty<T>(maker.m * maker.k);
   maker.writes(call.dx, maker.m * maker.k);
+  return call;
+}
+
+template <typename T>
+void run_rms_norm_backward(CaseMaker<T>& maker, const RmsNormBackward<T>& call) {
+  Machine& machine = maker.machine;
   maker.runs(
       call,
       [&machine](const auto& c, auto stream) {
         rms_norm_backward_cuda(c, machine.workspace(rms_norm_backward_workspace(c)), stream);
       },
       [](const auto& c, const Workers& workers) { rms_norm_backward_cpu(c, workers); });
+}
+
+template <typename T>
+Case rms_norm_backward(CaseMaker<T> maker, Residual residual) {
+  RmsNormBackward<T> call = rms_norm_backward_call(maker);
+  const int64_t m = maker.m, k = maker.k;
+  const bool adds = residual == Residual::kYes;
+  if (adds) call.residual_gradient = maker.buffers().template random<T>(m * k);
+  run_rms_norm_backward(maker, call);
   // x twice: for dx, and for dA, which the kernel takes after the sums of the rows.
-  return maker.finish(8 * maker.m * maker.k + 2 * maker.adapter_bytes() + 4 * sizes.rank * maker.k);
+  return maker.finish((adds ? 10 : 8) * m * k + 2 * maker.adapter_bytes() +
+                      4 * maker.sizes.rank * k);
+}
+
+template <typename T>
+Case rms_norm_backward(Machine& machine, const Sizes& sizes) {
+  return rms_norm_backward<T>({machine, sizes, "rms_norm_backward"}, Residual::kNo);
+}
+template <typename T>
+Case rms_norm_backward_residual(Machine& machine, const Sizes& sizes) {
+  return rms_norm_backward<T>({machine, sizes, "rms_norm_backward", "residual"}, Residual::kYes);
+}
+
+/// As full-parameter training runs it: no adapters, but a gradient of the norm's weight.
+template <typename T>
+Case rms_norm_backward_dweight(Machine& machine, const Sizes& sizes) {
+  CaseMaker<T> maker(machine, sizes, "rms_norm_backward", "dweight");
+  RmsNormBackward<T> call = rms_norm_backward_call(maker);
+  call.inputs = {};
+  call.gradients = {};
+  maker.made.written.clear();
+  call.dweight = maker.buffers().template empty<Compute<T>>(maker.k);
+  maker.writes(call.dx, maker.m * maker.k);
+  maker.writes(call.dweight, maker.k);
+  run_rms_norm_backward(maker, call);
+  return maker.finish(10 * maker.m * maker.k);  // x and dy twice
 }
 
 template <typename T>

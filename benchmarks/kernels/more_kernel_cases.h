@@ -1,119 +1,16 @@
 #pragma once
 
+#include "benchmarks/kernels/attention_cases.h"
 #include "benchmarks/kernels/kernel_cases.h"
+#include "benchmarks/kernels/plain_loops.h"
+#include "kernels/adamw/adamw.h"
+#include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/gemm/gemm.h"
+#include "kernels/nf4/nf4.h"
 
-// The kernels that are not of an adapted linear layer.
+// The kernels that are neither of an adapted linear layer nor of attention, and the list of all.
 
 namespace radgpt::kernels {
-
-inline constexpr int64_t kHeadDim = 128;
-inline constexpr int32_t kSegment = 1024;  ///< tokens of each segment of the pack
-
-/// Of a pack of such segments.
-inline std::vector<int64_t> positions(int64_t tokens) {
-  std::vector<int64_t> result(tokens);
-  for (int64_t token = 0; token < tokens; ++token) result[token] = token % kSegment;
-  return result;
-}
-
-template <typename T>
-Case rope(Machine& machine, const Sizes& sizes) {
-  CaseMaker<T> maker(machine, sizes, "rope", "head_dim 128");
-  Buffers& buffers = maker.buffers();
-  const int64_t m = maker.m, k = maker.k, half = kHeadDim / 2;
-  const Rope<T> call{.tokens = m,
-                     .heads = k / kHeadDim,
-                     .head_dim = kHeadDim,
-                     .qkv = buffers.random<T>(3 * m * k),
-                     .stride = 3 * k,
-                     .positions = buffers.copy_of(positions(m)),
-                     .cosines = buffers.random<float>(kSegment * half),
-                     .sines = buffers.random<float>(kSegment * half)};
-  maker.writes(call.qkv, 3 * m * k);
-  maker.runs(
-      call, [](const auto& c, auto stream) { rope_cuda(c, stream); },
-      [](const auto& c, const Workers& workers) { rope_cpu(c, workers); });
-  return maker.finish(8 * m * k + m * (8 + 4 * kHeadDim));
-}
-
-/// A pack of segments without prefixes.
-struct BenchmarkPack {
-  std::vector<AttentionGroup> groups;
-  std::vector<AttentionTile> tiles;
-  double pairs = 0;  ///< of a query and a key that it sees
-
-  explicit BenchmarkPack(int64_t tokens) {
-    std::vector<Segment> segments;
-    for (int32_t begin = 0; begin < tokens; begin += kSegment) {
-      const auto end = static_cast<int32_t>(std::min<int64_t>(tokens, begin + kSegment));
-      segments.push_back({begin, end, 0, 0});
-      pairs += 0.5 * (end - begin) * (end - begin + 1);
-    }
-    groups = group_segments(segments, tokens);
-    tiles = make_attention_tiles(groups);
-  }
-};
-
-template <typename T>
-SegmentAttentionForward<T> segment_attention_call(CaseMaker<T>& maker, const BenchmarkPack& pack) {
-  Buffers& buffers = maker.buffers();
-  SegmentAttentionForward<T> call;
-  call.input.tokens = maker.m;
-  call.input.heads = maker.k / kHeadDim;
-  call.input.head_dim = kHeadDim;
-  call.input.qkv = buffers.random<T>(3 * maker.m * maker.k);
-  call.input.positions = buffers.copy_of(positions(maker.m));
-  call.out = buffers.empty<T>(maker.m * maker.k);
-  call.log_sums = buffers.empty<Compute<T>>(maker.m * call.input.heads);
-  const AttentionTile* tiles = buffers.copy_of(pack.tiles);
-  const auto count = static_cast<int64_t>(pack.tiles.size());
-  maker.runs(
-      call,
-      [=](const auto& c, auto stream) { segment_attention_forward_cuda(c, tiles, count, stream); },
-      [groups = pack.groups](const auto& c, const Workers& workers) {
-        segment_attention_forward_cpu(c, groups, workers);
-      });
-  return call;
-}
-
-template <typename T>
-Case segment_attention_forward(Machine& machine, const Sizes& sizes) {
-  CaseMaker<T> maker(machine, sizes, "segment_attention_forward", "segments of 1024");
-  const BenchmarkPack pack(sizes.rows);
-  const SegmentAttentionForward<T> call = segment_attention_call(maker, pack);
-  maker.writes(call.out, maker.m * maker.k);
-  maker.writes(call.log_sums, maker.m * call.input.heads);
-  const auto width = static_cast<double>(maker.k);
-  return maker.finish(8 * maker.m * maker.k + 4 * maker.m * call.input.heads,
-                      4 * width * pack.pairs);
-}
-
-template <typename T>
-Case segment_attention_backward(Machine& machine, const Sizes& sizes) {
-  CaseMaker<T> maker(machine, sizes, "segment_attention_backward", "segments of 1024");
-  const BenchmarkPack pack(sizes.rows);
-  const SegmentAttentionForward<T> forward = segment_attention_call(maker, pack);
-  maker.made.run();
-  Buffers& buffers = maker.buffers();
-  const SegmentAttentionBackward<T> call{forward.input, forward.log_sums, forward.out,
-                                         buffers.random<T>(maker.m * maker.k),
-                                         buffers.empty<T>(3 * maker.m * maker.k)};
-  const AttentionTile* tiles = buffers.copy_of(pack.tiles);
-  const auto count = static_cast<int64_t>(pack.tiles.size());
-  maker.writes(call.d_qkv, 3 * maker.m * maker.k);
-  maker.runs(
-      call,
-      [=, &machine](const auto& c, auto stream) {
-        segment_attention_backward_cuda(
-            c, tiles, count, machine.workspace(segment_attention_backward_workspace(c)), stream);
-      },
-      [groups = pack.groups](const auto& c, const Workers& workers) {
-        segment_attention_backward_cpu(c, groups, workers);
-      });
-  const auto width = static_cast<double>(maker.k);
-  return maker.finish(16 * maker.m * maker.k + 4 * maker.m * forward.input.heads,
-                      10 * width * pack.pairs);
-}
 
 template <typename T>
 Case cross_entropy(Machine& machine, const Sizes& sizes) {
@@ -160,14 +57,33 @@ Case adamw(Machine& machine, const Sizes& sizes) {
                    .second_moment = buffers.copy_of(std::vector<float>(count, 1e-4f)),
                    .tensors = {buffers.copy_of(tensors), 1, blocks}};
   maker.made.dtype = "fp32";
-  maker.made.rounding = 0x1p-20;
-  maker.writes(call.master, count);
-  maker.writes(call.second_moment, count);
+  for (const float* array : {call.master, call.first_moment, call.second_moment}) {
+    maker.writes(array, count, kFloatRounding);
+  }
   maker.writes(static_cast<const BFloat16*>(tensors[0].copy), count);
   maker.runs(
       call, [](const auto& c, auto stream) { adamw_cuda(c, stream); },
-      [](const auto& c, const Workers& workers) { adamw_cpu(c, workers); });
+      [](const auto& c, const Workers& workers) { adamw_cpu(c, workers); }, adamw_plain);
   return maker.finish(30 * count);
+}
+
+template <typename T>
+Case gradient_norm(Machine& machine, const Sizes& sizes) {
+  CaseMaker<T> maker(machine, sizes, "gradient_norm", "K x K");
+  const int64_t count = maker.k * maker.k;
+  const float* values = maker.buffers().template random<float>(count);
+  double* const norm = maker.buffers().template empty<double>(1);
+  maker.made.dtype = "fp32";
+  maker.writes(norm, 1, kFloatRounding);
+  maker.runs(
+      values,
+      [=, &machine](const float* v, auto stream) {
+        gradient_norm_cuda(v, count, norm, machine.workspace(gradient_norm_workspace(count)),
+                           stream);
+      },
+      [=](const float* v, const Workers& workers) { *norm = gradient_norm_cpu(v, count, workers); },
+      [=](const float* v) { *norm = norm_plain(v, count); });
+  return maker.finish(4 * count);
 }
 
 template <typename T>
@@ -187,7 +103,8 @@ Nf4Weight nf4_weight(CaseMaker<T>& maker) {
       [source, &machine](const auto& w, auto stream) {
         nf4_quantise_cuda(source, w, machine.workspace(nf4_quantise_workspace(w)), stream);
       },
-      [source](const auto& w, const Workers& workers) { nf4_quantise_cpu(source, w, workers); });
+      [source](const auto& w, const Workers& workers) { nf4_quantise_cpu(source, w, workers); },
+      [source](const auto& w) { nf4_quantise_plain(source, w); });
   return weight;
 }
 
@@ -195,10 +112,10 @@ template <typename T>
 Case nf4_quantise(Machine& machine, const Sizes& sizes) {
   CaseMaker<T> maker(machine, sizes, "nf4_quantise", "N x K");
   const Nf4Weight weight = nf4_weight(maker);
-  maker.made.rounding = 0x1p-20;
-  maker.writes(weight.codes, weight.values() / 2);
-  maker.writes(weight.absmax_codes, weight.blocks());
-  maker.writes(weight.absmax_scales, weight.absmax_blocks());
+  maker.writes(weight.codes, weight.values() / 2, kFloatRounding);
+  maker.writes(weight.absmax_codes, weight.blocks(), kFloatRounding);
+  maker.writes(weight.absmax_scales, weight.absmax_blocks(), kFloatRounding);
+  maker.writes(weight.absmax_offset, 1, kFloatRounding);
   return maker.finish(2 * weight.values() + weight.values() / 2 + weight.blocks());
 }
 
@@ -217,7 +134,8 @@ Case nf4_dequantise(Machine& machine, const Sizes& sizes) {
   maker.writes(call.result, maker.n * stride);
   maker.runs(
       call, [](const auto& c, auto stream) { nf4_dequantise_cuda(c, stream); },
-      [](const auto& c, const Workers& workers) { nf4_dequantise_cpu(c, workers); });
+      [](const auto& c, const Workers& workers) { nf4_dequantise_cpu(c, workers); },
+      nf4_dequantise_plain);
   return maker.finish(weight.values() / 2 + weight.blocks() + 2 * maker.n * stride +
                       2 * maker.n * border);
 }
@@ -262,26 +180,29 @@ Case gemm_backward(Machine& machine, const Sizes& s) {
   return gemm<T>(machine, s, "dY W", {s.rows, s.in, s.out}, Transpose::kNo);
 }
 
-/// All of them.
+using MakeCase = Case (*)(Machine&, const Sizes&);
+
+/// Those whose work depends on rank or dropout.
 template <typename T>
-std::vector<Case (*)(Machine&, const Sizes&)> all_cases() {
-  return {rms_norm_forward<T>,
-          rms_norm_backward<T>,
-          swiglu_forward<T>,
-          swiglu_backward<T>,
-          lora_input_forward<T>,
-          lora_input_backward<T>,
-          lora_output_backward<T>,
-          rope<T>,
-          segment_attention_forward<T>,
-          segment_attention_backward<T>,
-          cross_entropy<T>,
-          adamw<T>,
-          nf4_quantise<T>,
-          nf4_dequantise<T>,
-          gemm_frozen<T>,
-          gemm_bordered<T>,
-          gemm_backward<T>};
+std::vector<MakeCase> adapted_cases() {
+  return {rms_norm_forward<T>,     rms_norm_forward_residual<T>,
+          rms_norm_backward<T>,    rms_norm_backward_residual<T>,
+          swiglu_forward<T>,       swiglu_backward<T>,
+          lora_input_forward<T>,   lora_input_backward<T>,
+          lora_output_backward<T>, nf4_dequantise<T>,
+          gemm_bordered<T>};
+}
+
+template <typename T>
+std::vector<MakeCase> all_cases() {
+  std::vector<MakeCase> cases = adapted_cases<T>();
+  for (const MakeCase other :
+       {rms_norm_backward_dweight<T>, rope<T>, segment_attention_forward<T>,
+        segment_attention_backward<T>, cache_store<T>, cached_attention<T>, cross_entropy<T>,
+        adamw<T>, gradient_norm<T>, nf4_quantise<T>, gemm_frozen<T>, gemm_backward<T>}) {
+    cases.push_back(other);
+  }
+  return cases;
 }
 
 }  // namespace radgpt::kernels
