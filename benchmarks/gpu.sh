@@ -102,7 +102,7 @@ if torch.__version__.startswith("2.11."): print(os.path.dirname(torch.__file__))
 install_packages() {
   local missing=() tool
   if command -v apt-get >/dev/null; then
-    RADGPT_THIRD_PARTY=$own_third_party timeout --foreground 60 \
+    RADGPT_THIRD_PARTY=$own_third_party timeout --foreground 55 \
       bash "$root/docker/install_dependencies.sh" --packages
     return
   fi
@@ -140,7 +140,8 @@ configure_and_build() {
 
 build_with_libtorch() {
   install_dependencies || return
-  configure_and_build "$root" "$out/with_libtorch" "adapted_linear train_step radgpt_executable" \
+  configure_and_build "$root" "$out/with_libtorch" \
+    "adapted_linear decoder_layer train_step radgpt_executable" \
     -DRADGPT_THIRD_PARTY="$own_third_party" \
     -DRADGPT_LIBTORCH="${libtorch:-$own_third_party/libtorch}"
 }
@@ -151,7 +152,7 @@ build_with_libtorch() {
 # that the log of a hang says how far they came.
 kernels_on_gpu() {
   stdbuf -oL "$kernels/tests/kernels_gpu_test" --durations yes || return
-  ! grep '^skipped' "$out/kernels_gpu.log"
+  ! grep -q '^skipped' "$out/kernels_gpu.log"
 }
 
 sanitize() {
@@ -164,59 +165,63 @@ sanitize() {
     "$kernels/tests/kernels_gpu_test" "[cuda],[small]"
 }
 
-# All ranks at the square shape, one at each other shape of a 7B model.
+# Linear layers of a 7B model: attention's output, packed q, k and v, gate and up, down.
+square() { echo "$1 4096 4096"; }
+others() { echo "$1 4096 12288 $1 4096 22016 $1 11008 4096"; }
+
+# All kernels once at each shape; at the other ranks and dropouts those that these matter to.
+# shellcheck disable=SC2046  # lists of numbers
 kernel_tables() {
-  local rows rank dropout shape status=0
-  for rows in 4096 8192; do
-    for rank in 8 16 64; do
-      for dropout in 0 0.1; do
-        table "$rows" 4096 4096 "$rank" "$dropout" || status=1
-      done
-    done
-    for shape in "4096 12288" "4096 22016" "11008 4096"; do
-      # shellcheck disable=SC2086  # two numbers
-      table "$rows" $shape 16 0.1 || status=1
+  local rank dropout kernels_of status=0
+  for rank in 8 16 64; do
+    for dropout in 0 0.1; do
+      kernels_of=adapted
+      if [ "$rank $dropout" = "16 0.1" ]; then kernels_of=all; fi
+      "$kernels/benchmarks/kernel_table" --kernels "$kernels_of" --runs 15 --results "$out" \
+        "$rank" "$dropout" $(square 4096) $(others 4096) $(square 8192) $(others 8192) || status=1
     done
   done
   return "$status"
 }
-table() {
-  "$kernels/benchmarks/kernel_table" --rows "$1" --in "$2" --out "$3" --rank "$4" --dropout "$5" \
-    --runs 15 --results "$out"
-}
 
+# shellcheck disable=SC2046
 adapted_linears() {
-  local rank dropout status=0 program=$out/with_libtorch/bin/benchmarks/adapted_linear
-  local square=(8192 4096 4096) others=(8192 4096 12288 8192 4096 22016 8192 11008 4096)
-  for rank in 8 64; do
-    "$program" --device cuda --results "$out" "$rank" 0.1 "${square[@]}" || status=1
-  done
-  for dropout in 0 0.1; do
-    "$program" --device cuda --results "$out" 16 "$dropout" 4096 4096 4096 "${square[@]}" \
-      "${others[@]}" || status=1
+  local rank dropout more status=0
+  for rank in 8 16 64; do
+    for dropout in 0 0.1; do
+      more=
+      if [ "$rank $dropout" = "16 0.1" ]; then more="$(square 4096) $(others 8192)"; fi
+      # shellcheck disable=SC2086
+      "$out/with_libtorch/bin/benchmarks/adapted_linear" --device cuda --results "$out" \
+        "$rank" "$dropout" $(square 8192) $more || status=1
+    done
   done
   return "$status"
 }
 
-# Two decoder layers of a 7B model under made-up reports.
+decoder_layer() {
+  "$out/with_libtorch/bin/benchmarks/decoder_layer" cuda "$out" 16 0.1 8192 4096 11008
+}
+
+# Two decoder layers of a 7B model with its vocabulary, under made-up reports.
 train_steps() {
   local bin=$out/with_libtorch/bin
   "$bin/radgpt" simulate --out "$out/reports" --reports 400 --seed 1 || return
   "$bin/benchmarks/train_step" "$root/recipes/quickstart.yaml" 4 "$out/examples.jsonl" \
-    "data.sources=[{reports: [$out/reports/reports.jsonl]}]" model.path= model.device=cuda \
-    model.dtype=bf16 model.hidden_size=4096 model.intermediate_size=11008 model.heads=32 \
-    model.layers=2 model.position=rope lora.rank=16 lora.alpha=32 lora.dropout=0.1 \
-    train.pack_tokens=8192
+    vocabulary=125696 "data.sources=[{reports: [$out/reports/reports.jsonl]}]" model.path= \
+    model.device=cuda model.dtype=bf16 model.hidden_size=4096 model.intermediate_size=11008 \
+    model.heads=32 model.layers=2 model.position=rope lora.rank=16 lora.alpha=32 \
+    lora.dropout=0.1 train.pack_tokens=8192
 }
 
 # --- the page -----------------------------------------------------------------------------------
 
 # The rows of the kernel table by their share of the rate of a copy. $1: sort's option.
 rows_by_share() {
-  awk -F, 'FNR > 1 && $17 > 0 && $4 != "gemm" && $4 !~ /attention/ {print $17 "," $0}' "$out"/*.csv |
+  awk -F, 'FNR > 1 && $17 > 0 && $4 != "gemm" && $4 !~ /^segment/ {print $17 "," $0}' "$out"/*.csv |
     sort -t, "$1" -k1,1 | head -8 |
     awk -F, '{printf "| %s | %s x %s x %s | %s | %s | %s | %.0f | %.0f %% |\n",
-              $5, $7, $8, $9, $10, $11, $14, $17, 100 * $18}'
+              $5 " " $12, $7, $8, $9, $10, $11, $14, $17, 100 * $18}'
 }
 
 # Each contender's time over ours, at each shape.
@@ -262,7 +267,11 @@ write_summary() {
     printf '\n## Kernels furthest from it\n\n%s\n' "$table_head"
     rows_by_share -g
   fi
-  printf '\n## Training steps, two layers of a 7B model\n\n```\n'
+  # shellcheck disable=SC2016  # these are not commands
+  printf '\n## One decoder layer of a 7B model\n\n```\n'
+  grep -h -A 2 '^tokens' "$out/decoder_layer.log" 2>/dev/null
+  # shellcheck disable=SC2016
+  printf '```\n\n## Training steps, two layers of a 7B model\n\n```\n'
   tail -n 7 "$out/train_steps.log" 2>/dev/null
   printf '```\n'
 }
@@ -281,10 +290,10 @@ main() {
   kernels=$out/kernels_only
   say "$RADGPT_DEVICE, architecture $architecture, at most $minutes minutes"
   say "builds, checks the kernels against double precision, then measures kernels, an adapted"
-  say "linear layer and training steps"
+  say "linear layer, a decoder layer and training steps"
   say "LibTorch: ${libtorch:-to be downloaded}"
   export -f configure_and_build install_dependencies build_with_libtorch kernels_on_gpu \
-    kernel_tables table adapted_linears train_steps
+    square others kernel_tables adapted_linears decoder_layer train_steps
   export root out own_third_party architecture kernels libtorch
 
   install_packages || stop "the distribution's packages cannot be installed"
@@ -300,8 +309,9 @@ main() {
   sanitize racecheck
   wait "$building"
   record build_with_libtorch $? "$begin"
-  part kernel_tables 80 kernel_tables
-  part adapted_linears 50 adapted_linears
+  part kernel_tables 75 kernel_tables
+  part adapted_linears 40 adapted_linears
+  part decoder_layer 20 decoder_layer
   part train_steps 40 train_steps
   write_summary >"$out/summary.md"
   say "done: $out/summary.md"

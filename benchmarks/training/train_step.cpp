@@ -1,8 +1,14 @@
 // Times training steps of a LoRA adapter on the four-task data of a recipe: tokens, targets and
 // examples a second, peak memory, and the share of the rate at which this machine multiplies
-// matrices of the model's shapes. `--write-examples` leaves the same examples as ids for
-// benchmarks/peers/hf_peft.py.
+// matrices of the model's shapes:
+//
+//   train_step RECIPE STEPS EXAMPLES_FILE [vocabulary=N] [field=value …]
+//
+// The examples are left in EXAMPLES_FILE as ids for benchmarks/peers/hf_peft.py. A model with
+// random weights may have a larger vocabulary than the tokenizer: what the head costs depends on
+// it.
 
+#include <c10/core/CachingDeviceAllocator.h>
 #include <sys/resource.h>
 #include <torch/cuda.h>
 #include <torch/types.h>
@@ -36,7 +42,12 @@ double seconds_of(const std::function<void()>& work, at::Device device) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double peak_memory_gib() {
+/// Of the process, or of the tensors on a GPU.
+double peak_memory_gib(at::Device device) {
+  if (device.is_cuda()) {
+    const auto stats = at::getDeviceAllocator(device.type())->getDeviceStats(0);
+    return static_cast<double>(stats.allocated_bytes[0].peak) / (1 << 30);  // 0: of all kinds
+  }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<double>(usage.ru_maxrss) / (1 << 20);
@@ -113,7 +124,8 @@ void train_step(const Baichuan& model, const Head& head, ParameterStore& store, 
   }
 }
 
-void print(const Totals& totals, const ModelConfig& config, double gemm_rate) {
+void print(const Totals& totals, const Baichuan& model, double gemm_rate) {
+  const ModelConfig& config = model.config();
   const double rate = step_operations(config, totals.tokens, totals.targets) / totals.seconds;
   std::printf("examples %lld   tokens %lld   targets %lld   seconds %.2f   last loss %.3f\n",
               static_cast<long long>(totals.examples), static_cast<long long>(totals.tokens),
@@ -124,19 +136,40 @@ void print(const Totals& totals, const ModelConfig& config, double gemm_rate) {
               static_cast<double>(totals.targets) / totals.seconds);
   std::printf("GFLOP/s %.0f of %.0f measured for a product of the MLP's shape: %.0f %%\n",
               rate / 1e9, gemm_rate / 1e9, 100.0 * rate / gemm_rate);
-  std::printf("peak memory %.2f GiB\n", peak_memory_gib());
+  std::printf("peak memory %.2f GiB\n", peak_memory_gib(model.device()));
+}
+
+/// The recipe's model; with random weights and a vocabulary of so many ids unless that is 0.
+std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer,
+                                     int64_t vocabulary) {
+  std::unique_ptr<Baichuan> model = make_model(recipe, tokenizer);
+  if (vocabulary == 0) return model;
+  ModelConfig config = model->config();
+  require(recipe.model.path.empty() && vocabulary >= config.vocab_size,
+          "vocabulary: needs random weights and at least the tokenizer's ", config.vocab_size,
+          " pieces, got ", vocabulary);
+  config.vocab_size = vocabulary;
+  model = std::make_unique<Baichuan>(config, model->options());
+  model->initialise(static_cast<uint64_t>(recipe.train.seed));
+  return model;
 }
 
 void run(int argc, char** argv) {
-  require(argc >= 4, "usage: train_step RECIPE STEPS EXAMPLES_FILE [field=value …]");
+  require(argc >= 4, "usage: train_step RECIPE STEPS EXAMPLES_FILE [vocabulary=N] [field=value …]");
   const int64_t steps = std::stoll(argv[2]);
-  const Recipe recipe = read_recipe(argv[1], {argv + 4, argv + argc});
+  const std::string kVocabulary = "vocabulary=";
+  int first_field = 4;
+  int64_t vocabulary = 0;
+  if (argc > 4 && std::string(argv[4]).starts_with(kVocabulary)) {
+    vocabulary = std::stoll(argv[first_field++] + kVocabulary.size());
+  }
+  const Recipe recipe = read_recipe(argv[1], {argv + first_field, argv + argc});
   const int threads = set_threads(recipe);
   const Corpus corpus = read_corpus(corpus_options(recipe));
   const Tokenizer tokenizer = make_tokenizer(recipe, corpus);
   const TokenDataset dataset =
       tokenize(corpus.part(Split::kTrain), tokenizer, length_options(recipe));
-  const std::unique_ptr<Baichuan> model = make_model(recipe, tokenizer);
+  const std::unique_ptr<Baichuan> model = make_model(recipe, tokenizer, vocabulary);
   ParameterStore store;
   Adapter adapter(*model, lora_options(recipe), store);
   store.allocate();
@@ -163,7 +196,7 @@ void run(int argc, char** argv) {
     written.insert(written.end(), packs.begin(), packs.end());
     train_step(*model, *head, store, optimizer, packs, totals);
   }
-  print(totals, model->config(), gemm_rate);
+  print(totals, *model, gemm_rate);
   write_examples(argv[3], dataset, written);
 }
 
