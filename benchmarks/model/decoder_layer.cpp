@@ -39,6 +39,8 @@ Pack pack_of(int64_t tokens) {
   return pack;
 }
 
+enum class LastLayer { kFrozen, kAdapted };
+
 /// A model of so many layers with adapters, which its last layer may be without.
 class TimedModel {
  public:
@@ -50,10 +52,10 @@ class TimedModel {
     adapter_.attach(1);
     for (BorderedWeight* linear : last_layer()) pairs_.push_back(linear->pairs);
   }
-  void run(const Pack& pack, const at::Tensor& gradient, bool last_adapted) {
+  void run(const Pack& pack, const at::Tensor& gradient, LastLayer last) {
     const std::vector<BorderedWeight*> linears = last_layer();
     for (size_t i = 0; i < linears.size(); ++i) {
-      linears[i]->pairs = last_adapted ? pairs_[i] : std::vector<LoraPair>{};
+      linears[i]->pairs = last == LastLayer::kAdapted ? pairs_[i] : std::vector<LoraPair>{};
     }
     model_.forward(pack, DropoutKey{1, 2, 3, true}).backward(gradient);
     if (model_.device().is_cuda()) torch::cuda::synchronize();
@@ -92,10 +94,11 @@ void measure(const AdaptedLayers& layers, const LayerShape& shape, at::Device de
   TimedModel below(one, lora, device), both(two, lora, device);
   const Pack pack = pack_of(tokens);
   const at::Tensor gradient = torch::randn({tokens, hidden}, device).to(at::kBFloat16);
-  const Times times = time_in_turn({{"below", [&] { below.run(pack, gradient, true); }},
-                                    {"frozen", [&] { both.run(pack, gradient, false); }},
-                                    {"ours", [&] { both.run(pack, gradient, true); }}},
-                                   kRounds);
+  const Times times =
+      time_in_turn({{"below", [&] { below.run(pack, gradient, LastLayer::kAdapted); }},
+                    {"frozen", [&] { both.run(pack, gradient, LastLayer::kFrozen); }},
+                    {"ours", [&] { both.run(pack, gradient, LastLayer::kAdapted); }}},
+                   kRounds);
   std::printf("\ntokens %ld  hidden %ld  intermediate %ld  rank %ld  dropout %g\n", tokens, hidden,
               intermediate, layers.rank, layers.dropout);
   std::array<double, 2> medians{};
