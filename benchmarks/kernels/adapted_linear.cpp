@@ -38,9 +38,9 @@
 namespace radgpt {
 namespace {
 
-/// As many rounds as fit so many milliseconds, within limits.
-constexpr double kTime = 30e3, kTimeOfGpu = 1.5e3;
-constexpr double kFewestRounds = 5, kMostRounds = 25;
+constexpr int kMostRounds = 25;
+/// On a GPU as many as fit so many milliseconds, but at least five.
+constexpr double kTimeOfGpu = 1500;
 /// On a GPU a round is so many runs, so that the host is ahead of it.
 constexpr int kRunsOfGpu = 5;
 
@@ -217,11 +217,12 @@ Times time_all(std::vector<Contender> contenders, at::Device device) {
       if (device.is_cuda()) torch::cuda::synchronize();
     };
   }
-  // All of them take about twice as long as the frozen layer.
-  const double frozen = time_in_turn({contenders[0]}, 1)[0][0];
-  const double round = 2 * frozen * static_cast<double>(contenders.size());
-  const double fit = (device.is_cuda() ? kTimeOfGpu : kTime) / round;
-  const int rounds = static_cast<int>(std::clamp(fit, kFewestRounds, kMostRounds));
+  int rounds = kMostRounds;
+  if (device.is_cuda()) {  // all of them take about twice as long as the frozen layer
+    const double frozen = time_in_turn({contenders[0]}, 1)[0][0];
+    const double round = 2 * frozen * static_cast<double>(contenders.size());
+    rounds = static_cast<int>(std::clamp(kTimeOfGpu / round, 5.0, double{kMostRounds}));
+  }
   Times times = time_in_turn(contenders, rounds);
   for (auto& of_one : times) {
     for (double& time : of_one) time /= runs;
