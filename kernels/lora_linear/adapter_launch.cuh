@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/lora_linear/adapter_sizes.cuh"
 #include "kernels/lora_linear/input_backward.cuh"
 #include "kernels/lora_linear/sum_partials.cuh"
@@ -36,18 +38,25 @@ void check_input_backward(const char* who, const Call& call, const void* source_
           call.rows, " and ", call.columns);
   check_multiple_of_8(who, "columns", call.columns);
   check_multiple_of_8(who, "dy_stride", call.dy_stride);
-  require((call.dy == nullptr) == (source_gradient == nullptr), who,
+  // Of a call without rows any array may be null, as LibTorch's empty tensors are.
+  require(call.rows == 0 || (call.dy == nullptr) == (source_gradient == nullptr), who,
           ": dy and the gradient made from it come together");
   check_aligned(who, "dy", call.dy);
   check_aligned(who, "the gradient", source_gradient);
   check_adapters(who, call.inputs);
-  require(call.inputs.count == 0 || call.gradients.ds != nullptr, who,
+  require(call.inputs.count == 0 || call.rows == 0 || call.gradients.ds != nullptr, who,
           ": adapters need dS, got null");
 }
 
 template <typename T>
 int64_t da_partials(int64_t rows, int64_t columns, const AdapterInput<T>& adapter) {
   return backward_row_blocks(rows) * adapter.rank * columns;
+}
+
+template <typename Call>
+bool wants_da(const Call& call) {
+  return std::any_of(call.gradients.da, call.gradients.da + call.inputs.count,
+                     [](const float* da) { return da != nullptr; });
 }
 
 /// Bytes of the partial sums of dA.
@@ -86,11 +95,11 @@ inline Grid input_backward_grid(int64_t rows, int64_t columns) {
   return {.x = (columns + kBlockColumns - 1) / kBlockColumns, .y = backward_row_blocks(rows)};
 }
 
-/// Adds up the partial sums of dA.
+/// Adds up the partial sums of dA; of a call without rows that is zero.
 template <typename Call>
 void finish_da(const Call& call, const InputBackward& backward, Stream stream) {
   for (int i = 0; i < call.inputs.count; ++i) {
-    if (backward.partial[i] == nullptr) continue;
+    if (call.gradients.da[i] == nullptr) continue;
     sum_partials(backward.partial[i], call.inputs.adapters[i].rank * call.columns,
                  backward_row_blocks(call.rows), 1.0f, call.gradients.da[i], stream);
   }

@@ -80,13 +80,14 @@ void rms_norm_backward_cuda(const RmsNormBackward<BFloat16>& call, Workspace wor
   check_aligned(kBackward, "x", call.x);
   check_aligned(kBackward, "weight", call.weight);
   check_aligned(kBackward, "residual_gradient", call.residual_gradient);
-  require(call.inputs.count == 0 || call.dy == nullptr || call.s != nullptr, kBackward,
-          ": adapters need S of the forward pass, got null");
-  require(call.dweight == nullptr || call.dy != nullptr, kBackward, ": dweight needs dy, got null");
+  require(call.inputs.count == 0 || call.rows == 0 || call.dy == nullptr || call.s != nullptr,
+          kBackward, ": adapters need S of the forward pass, got null");
+  require(call.dweight == nullptr || call.rows == 0 || call.dy != nullptr, kBackward,
+          ": dweight needs dy, got null");
   check_workspace(kBackward, workspace, rms_norm_backward_workspace(call));
   if (call.dy != nullptr) launch_dx(call, stream);
   if (call.dweight != nullptr) launch_dweight(call, workspace, stream);
-  if (da_workspace(call) > 0) launch_da(call, workspace, stream);
+  if (wants_da(call)) launch_da(call, workspace, stream);
 }
 
 }  // namespace radgpt::kernels

@@ -149,4 +149,63 @@ TEST_CASE("Kernels of a GPU: refuse what they cannot do and say why", "[cuda]") 
                     "lora_input_backward: workspace must have 256 bytes, got 0");
 }
 
+namespace {
+
+/// Runs a call that has no rows, of which LibTorch gives null pointers: its sums over rows are
+/// zero.
+template <typename Call, typename Run>
+void expect_zero_sums(CallMemory& memory, const Call& call, size_t workspace, const Run& run) {
+  CHECK(workspace == 0);
+  run(call, Workspace{}, nullptr);
+  synchronise();
+  memory.expect_written();
+  for (const auto& [name, values] : written(call)) {
+    INFO(name);
+    CHECK(values == std::vector<double>(values.size()));
+  }
+}
+
+const InputShape kNoRows{0, 24, {{8, 0.1}, {3, 0.0}}, 16};
+
+template <typename Call>
+Call without_rows(Call call) {
+  call.dy = nullptr;
+  call.gradients.ds = nullptr;
+  return call;
+}
+
+}  // namespace
+
+TEST_CASE("RMSNorm on a GPU: without rows dA and dweight are zero", "[cuda]") {
+  CallMemory memory(1);
+  auto call = without_rows(Case::rms_norm_backward(memory, kNoRows));
+  call.x = call.s = nullptr;
+  call.inverse_rms = nullptr;
+  call.dx = nullptr;
+  expect_zero_sums(memory, call, rms_norm_backward_workspace(call), rms_norm_backward_cuda);
+  CHECK(std::vector<float>(call.dweight, call.dweight + call.columns) == std::vector<float>(24));
+}
+
+TEST_CASE("SwiGLU on a GPU: without rows dA is zero", "[cuda]") {
+  CallMemory memory(2);
+  auto call = without_rows(Case::swiglu_backward(memory, kNoRows));
+  call.gate_up = call.d_gate_up = nullptr;
+  expect_zero_sums(memory, call, swiglu_backward_workspace(call), swiglu_backward_cuda);
+}
+
+TEST_CASE("Plain input on a GPU: without rows dA is zero", "[cuda]") {
+  CallMemory memory(3);
+  auto call = without_rows(Case::lora_input_backward(memory, kNoRows));
+  call.x = call.dx = nullptr;
+  expect_zero_sums(memory, call, lora_input_backward_workspace(call), lora_input_backward_cuda);
+}
+
+TEST_CASE("Output on a GPU: without rows dB is zero", "[cuda]") {
+  CallMemory memory(4);
+  auto call = Case::lora_output_backward(memory, {0, 24, {8, 3}, 16, 0, 8});
+  call.dy = call.s = nullptr;
+  call.ds = nullptr;
+  expect_zero_sums(memory, call, lora_output_backward_workspace(call), lora_output_backward_cuda);
+}
+
 }  // namespace radgpt::kernels
