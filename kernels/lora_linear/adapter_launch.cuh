@@ -1,8 +1,10 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 
 #include "kernels/lora_linear/adapter_sizes.cuh"
+#include "kernels/lora_linear/bordered_input.cuh"
 #include "kernels/lora_linear/input_backward.cuh"
 #include "kernels/lora_linear/sum_partials.cuh"
 #include "kernels/primitives/stream.h"
@@ -122,9 +124,22 @@ bool with_backward_sizes(const AdapterInputs<BFloat16>& inputs, F&& f) {
   return fits;
 }
 
-inline void refuse_wide_adapters(const char* who) {
-  fail(ErrorKind::kInput, who, ": adapters of one input may have ", kMostBackwardTiles * kTileRanks,
-       " ranks together on a GPU");
+/// Refuses adapters that do not fit one launch of a backward kernel.
+inline void check_backward_sizes(const char* who, const AdapterInputs<BFloat16>& inputs) {
+  if (with_backward_sizes(inputs, [](auto, auto) {})) return;
+  const auto most_tiles = std::bit_floor(static_cast<unsigned>(kMostBackwardTiles / inputs.count));
+  fail(ErrorKind::kInput, who, ": ", inputs.count, " adapters of one input may have ",
+       most_tiles * kTileRanks, " ranks each on a GPU");
+}
+
+/// Launches a forward kernel: `kernel(adapters, tiles)` is its instance for those sizes.
+template <typename Call, typename Kernel>
+void launch_bordered(const char* who, const Call& call, Stream stream, Kernel kernel) {
+  with_adapter_sizes(call.inputs, [&](auto adapters, auto tiles) {
+    const Grid grid{.x = (call.rows + kRowsPerBlock - 1) / kRowsPerBlock,
+                    .shared_bytes = bordered_shared_bytes(adapters(), tiles())};
+    launch(who, kernel(adapters, tiles), grid, kBlockThreads, stream, call);
+  });
 }
 
 }  // namespace radgpt::kernels

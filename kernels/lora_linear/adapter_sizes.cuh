@@ -23,10 +23,11 @@ void with_size(int64_t count, F&& f) {
   f(Size<kLeast>{});
 }
 
-/// Calls f with the number of adapters and of the tiles of eight ranks (1, 2, 4, 8) that hold the
-/// widest of them.
+/// Calls f with the number of adapters (0 to 3) and of the tiles of eight ranks (1, 2, 4, 8) that
+/// hold the widest of them.
 template <typename F>
 void with_adapter_sizes(const AdapterInputs<BFloat16>& inputs, F&& f) {
+  if (inputs.count == 0) return f(Size<0>{}, Size<1>{});
   int64_t most = 1;
   for (int i = 0; i < inputs.count; ++i) most = std::max(most, inputs.adapters[i].rank);
   with_size<1, kMostRank / kTileRanks>((most + kTileRanks - 1) / kTileRanks, [&](auto tiles) {

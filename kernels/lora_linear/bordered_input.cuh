@@ -16,8 +16,8 @@ struct BorderedOutput {
 inline constexpr int kRowsPerBlock = kTileRows;
 
 /// Shared memory of write_bordered_rows.
-inline size_t bordered_shared_bytes(int64_t border) {
-  return static_cast<size_t>(kRowsPerBlock * border) * sizeof(float);
+constexpr size_t bordered_shared_bytes(int adapters, int tiles) {
+  return static_cast<size_t>(kBlockWarps * adapters * tiles * kTileSums) * sizeof(float);
 }
 
 /// sums[j] += x A^T of one tile of 16 rows and 32 columns, for each tile of eight ranks.
@@ -39,46 +39,34 @@ RADGPT_DEVICE void add_down_projection(const AdapterInput<BFloat16>& adapter, co
   }
 }
 
-/// Adds this warp's part of S, one tile of ranks, to `s` [rows of the block, border].
-RADGPT_DEVICE void add_to_border(const AdapterInput<BFloat16>& adapter, int tile,
-                                 const float (&sums)[4], int border, float* s) {
-  const TilePlace place = tile_place();
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const int row = place.group + 8 * (i / 2), rank = rank_of_sum(place, i);
-    if (rank < ranks_in_tile(adapter.rank, tile)) {
-      s[row * border + static_cast<int>(adapter.column) + tile * kTileRanks + rank] +=
-          sums[i] * kept_factor(adapter.mask);
-    }
-  }
-}
-
-/// Adds up the S of all warps, in their order, and writes the border of the block's rows.
+/// Adds up the S of all warps and writes the border of the block's rows, zero where no adapter is.
 template <int kAdapters, int kTiles>
 RADGPT_DEVICE void write_border(const BorderedOutput& out, const AdapterInputs<BFloat16>& inputs,
-                                const float (&sums)[kAdapters][kTiles][4], int64_t first_row) {
-  RADGPT_DYNAMIC_SHARED(float, s);
+                                const float (&sums)[kAdapters > 0 ? kAdapters : 1][kTiles][4],
+                                int64_t first_row) {
+  RADGPT_DYNAMIC_SHARED(float, parts);  // [warps, adapters, tiles, 16, 8]
   const int thread = static_cast<int>(threadIdx.x);
-  const int border = out.border;
-  for (int i = thread; i < kRowsPerBlock * border; i += kBlockThreads) s[i] = 0.0f;
-  for (int warp = 0; warp < kBlockWarps; ++warp) {
-    barrier();
-    if (thread / kWarp != warp) continue;
+  float* mine = parts + thread / kWarp * kAdapters * kTiles * kTileSums;
 #pragma unroll
-    for (int i = 0; i < kAdapters; ++i) {
+  for (int i = 0; i < kAdapters; ++i) {
 #pragma unroll
-      for (int j = 0; j < kTiles; ++j) add_to_border(inputs.adapters[i], j, sums[i][j], border, s);
-    }
+    for (int j = 0; j < kTiles; ++j) put_sums(sums[i][j], mine + (i * kTiles + j) * kTileSums);
   }
   barrier();
-  for (int i = thread; i < kRowsPerBlock * border / 8; i += kBlockThreads) {
-    const int row = i / (border / 8), column = i % (border / 8) * 8;
+  for (int at = thread; at < kRowsPerBlock * out.border; at += kBlockThreads) {
+    const int row = at / out.border, column = at % out.border;
     if (first_row + row >= out.rows) continue;
-    const float* from = s + row * border + column;
-    Words4 words;
+    float s = 0.0f;
 #pragma unroll
-    for (int c = 0; c < 4; ++c) words.word[c] = pack_bfloat16(from[2 * c], from[2 * c + 1]);
-    store(out.y + (first_row + row) * out.stride + out.columns + column, words);
+    for (int i = 0; i < kAdapters; ++i) {
+      const AdapterInput<BFloat16>& adapter = inputs.adapters[i];
+      const int rank = column - static_cast<int>(adapter.column);
+      if (rank < 0 || rank >= adapter.rank) continue;
+      s = sum_of_warps<kAdapters * kTiles>(parts + i * kTiles * kTileSums +
+                                           place_of_sum(row, rank)) *
+          kept_factor(adapter.mask);
+    }
+    store(out.y + (first_row + row) * out.stride + out.columns + column, BFloat16(s));
   }
 }
 
@@ -116,9 +104,7 @@ RADGPT_DEVICE void write_bordered_rows(const Source& source, const BorderedOutpu
       add_down_projection<kTiles>(adapter, kept, column, out.columns, sums[i]);
     }
   }
-  if constexpr (kAdapters > 0) {
-    write_border<kAdapters, kTiles>(out, inputs, sums, first_row);
-  }
+  write_border<kAdapters, kTiles>(out, inputs, sums, first_row);
 }
 
 }  // namespace radgpt::kernels

@@ -9,16 +9,33 @@ namespace {
 constexpr const char* kForward = "lora_input_forward";
 constexpr const char* kBackward = "lora_input_backward";
 
+/// All adapters in one pass where their sums fit the registers, else one pass each, which adds its
+/// share to what the one before has written.
+void launch_backward(const LoraInputBackward<BFloat16>& call, const Workspace& workspace,
+                     Stream stream) {
+  const InputBackward backward = input_backward_of(call, workspace);
+  const bool together = with_backward_sizes(call.inputs, [&](auto adapters, auto tiles) {
+    launch(kBackward, lora_input_backward_kernel<adapters(), tiles()>,
+           input_backward_grid(call.rows, call.columns), kBlockThreads, stream, call, backward);
+  });
+  if (together) return finish_da(call, backward, stream);
+  LoraInputBackward<BFloat16> one = call;
+  for (int i = 0; i < call.inputs.count; ++i) {
+    one.inputs = {1, {call.inputs.adapters[i]}};
+    one.gradients.da[0] = call.gradients.da[i];
+    launch_backward(one, workspace, stream);
+    one.dy = call.dx;
+    one.dy_stride = call.columns;
+  }
+}
+
 }  // namespace
 
 void lora_input_forward_cuda(const LoraInputForward<BFloat16>& call, Stream stream) {
   check_bordered_output(kForward, call);
   check_aligned(kForward, "x", call.x);
-  const Grid grid{.x = (call.rows + kRowsPerBlock - 1) / kRowsPerBlock,
-                  .shared_bytes = bordered_shared_bytes(call.border)};
-  with_adapter_sizes(call.inputs, [&](auto adapters, auto tiles) {
-    launch(kForward, lora_input_forward_kernel<adapters(), tiles()>, grid, kBlockThreads, stream,
-           call);
+  launch_bordered(kForward, call, stream, [](auto adapters, auto tiles) {
+    return lora_input_forward_kernel<adapters(), tiles()>;
   });
 }
 
@@ -31,13 +48,7 @@ void lora_input_backward_cuda(const LoraInputBackward<BFloat16>& call, Workspace
   check_input_backward(kBackward, call, call.dx);
   check_aligned(kBackward, "x", call.x);
   check_workspace(kBackward, workspace, da_workspace(call));
-  const InputBackward backward = input_backward_of(call, workspace);
-  const bool fits = with_backward_sizes(call.inputs, [&](auto adapters, auto tiles) {
-    launch(kBackward, lora_input_backward_kernel<adapters(), tiles()>,
-           input_backward_grid(call.rows, call.columns), kBlockThreads, stream, call, backward);
-  });
-  if (!fits) refuse_wide_adapters(kBackward);
-  finish_da(call, backward, stream);
+  launch_backward(call, workspace, stream);
 }
 
 }  // namespace radgpt::kernels

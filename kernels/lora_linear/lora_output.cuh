@@ -34,33 +34,22 @@ RADGPT_DEVICE void load_scaled_b(const BFloat16* b, int64_t stride, int columns,
   }
 }
 
-/// Adds up what the warps hold of dS [16 rows, ranks] and writes it: shared memory is
-/// [warps, 16, kTiles * 8].
+/// Adds up what the warps hold of dS [16 rows, ranks] and writes it.
 template <int kTiles>
 RADGPT_DEVICE void write_ds(const float (&sums)[kTiles][4], int64_t first_row, int64_t rows,
                             int rank, float* ds) {
-  constexpr int kRanks = kTiles * kTileRanks;
-  RADGPT_SHARED(float, parts, kBlockWarps* kTileRows* kRanks);
-  const TilePlace place = tile_place();
+  RADGPT_SHARED(float, parts, kBlockWarps* kTiles* kTileSums);  // [warps, tiles, 16, 8]
   const int thread = static_cast<int>(threadIdx.x);
-  float* mine = parts + thread / kWarp * kTileRows * kRanks;
   barrier();  // the sums of the tile before have been read
 #pragma unroll
   for (int j = 0; j < kTiles; ++j) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      mine[(place.group + 8 * (i / 2)) * kRanks + j * kTileRanks + rank_of_sum(place, i)] =
-          sums[j][i];
-    }
+    put_sums(sums[j], parts + (thread / kWarp * kTiles + j) * kTileSums);
   }
   barrier();
-  for (int i = thread; i < kTileRows * kRanks; i += kBlockThreads) {
-    const int64_t row = first_row + i / kRanks;
-    if (row >= rows || i % kRanks >= rank) continue;
-    float sum = 0.0f;
-#pragma unroll
-    for (int warp = 0; warp < kBlockWarps; ++warp) sum += parts[warp * kTileRows * kRanks + i];
-    store(ds + row * rank + i % kRanks, sum);
+  for (int i = thread; i < kTiles * kTileSums; i += kBlockThreads) {
+    const int64_t row = first_row + i % kTileSums / kTileRanks;
+    const int r = i / kTileSums * kTileRanks + i % kTileRanks;
+    if (row < rows && r < rank) store(ds + row * rank + r, sum_of_warps<kTiles>(parts + i));
   }
 }
 

@@ -117,4 +117,35 @@ RADGPT_DEVICE int column_of_sum(const TilePlace& place, int m, int i) {
 }
 RADGPT_DEVICE int rank_of_sum(const TilePlace& place, int i) { return 2 * place.member + i % 2; }
 
+/// Sums of a tile of rows and ranks in shared memory: [16, 8].
+inline constexpr int kTileSums = kTileRows * kTileRanks;
+
+/// Lays one warp's sums down at `tile`, two at a time: of such stores half a warp goes at once, and
+/// rows of 32 bytes let its four meet in no bank.
+RADGPT_DEVICE void put_sums(const float (&sums)[4], float* tile) {
+  struct alignas(8) Pair {
+    float low, high;
+  };
+  const TilePlace place = tile_place();
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    float* to = tile + (place.group + 8 * h) * kTileRanks + 2 * place.member;
+    *reinterpret_cast<Pair*>(to) = {sums[2 * h], sums[2 * h + 1]};
+  }
+}
+
+/// Where the sum of a row and a rank of any tile is, in tiles that follow each other.
+RADGPT_DEVICE int place_of_sum(int row, int rank) {
+  return rank / kTileRanks * kTileSums + row * kTileRanks + rank % kTileRanks;
+}
+
+/// Adds up, in the order of the warps, what each of them has put down in kTiles tiles.
+template <int kTiles>
+RADGPT_DEVICE float sum_of_warps(const float* parts) {
+  float sum = 0.0f;
+#pragma unroll
+  for (int warp = 0; warp < kBlockWarps; ++warp) sum += parts[warp * kTiles * kTileSums];
+  return sum;
+}
+
 }  // namespace radgpt::kernels

@@ -15,9 +15,6 @@ int64_t row_blocks(int64_t rows) { return (rows + kRowsPerBlock - 1) / kRowsPerB
 
 void launch_dx(const RmsNormBackward<BFloat16>& call, Stream stream) {
   const Grid grid{.x = row_blocks(call.rows)};
-  if (call.inputs.count == 0) {
-    return launch(kBackward, rms_norm_dx_kernel<0, 1>, grid, kBlockThreads, stream, call);
-  }
   with_adapter_sizes(call.inputs, [&](auto adapters, auto tiles) {
     launch(kBackward, rms_norm_dx_kernel<adapters(), tiles()>, grid, kBlockThreads, stream, call);
   });
@@ -27,8 +24,10 @@ void launch_dx(const RmsNormBackward<BFloat16>& call, Stream stream) {
 void launch_da(const RmsNormBackward<BFloat16>& call, const Workspace& workspace, Stream stream) {
   const InputBackward backward = input_backward_of(call, workspace);
   const bool together = with_backward_sizes(call.inputs, [&](auto adapters, auto tiles) {
-    launch(kBackward, rms_norm_da_kernel<adapters(), tiles()>,
-           input_backward_grid(call.rows, call.columns), kBlockThreads, stream, call, backward);
+    if constexpr (adapters() > 0) {
+      launch(kBackward, rms_norm_da_kernel<adapters(), tiles()>,
+             input_backward_grid(call.rows, call.columns), kBlockThreads, stream, call, backward);
+    }
   });
   if (together) return finish_da(call, backward, stream);
   for (int i = 0; i < call.inputs.count; ++i) {
@@ -58,13 +57,8 @@ void rms_norm_forward_cuda(const RmsNormForward<BFloat16>& call, Stream stream) 
   check_aligned(kForward, "residual", call.residual);
   require((call.residual == nullptr) == (call.sum == nullptr), kForward,
           ": residual and sum come together");
-  const Grid grid{.x = row_blocks(call.rows), .shared_bytes = bordered_shared_bytes(call.border)};
-  if (call.inputs.count == 0) {
-    return launch(kForward, rms_norm_forward_kernel<0, 1>, grid, kBlockThreads, stream, call);
-  }
-  with_adapter_sizes(call.inputs, [&](auto adapters, auto tiles) {
-    launch(kForward, rms_norm_forward_kernel<adapters(), tiles()>, grid, kBlockThreads, stream,
-           call);
+  launch_bordered(kForward, call, stream, [](auto adapters, auto tiles) {
+    return rms_norm_forward_kernel<adapters(), tiles()>;
   });
 }
 

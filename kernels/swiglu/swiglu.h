@@ -29,8 +29,8 @@ template <typename T>
 void swiglu_forward_cpu(const SwigluForward<T>& call, const Workers& workers);
 
 /// On device memory; enqueues on `stream` and does not wait. Columns, strides and border are
-/// multiples of 8 and all arrays 16-byte aligned. Throws Error kInput otherwise, kEnvironment when
-/// the launch fails.
+/// multiples of 8 and all arrays 16-byte aligned. Adapters have up to 64 ranks, two of them up to
+/// 32 each, three up to 16. Throws Error kInput otherwise, kEnvironment when the launch fails.
 void swiglu_forward_cuda(const SwigluForward<BFloat16>& call, Stream stream);
 
 /// From the gradient dY0 of y without its adapters' share, with s = sigmoid(gate):

@@ -14,13 +14,9 @@ constexpr const char* kBackward = "swiglu_backward";
 void swiglu_forward_cuda(const SwigluForward<BFloat16>& call, Stream stream) {
   check_bordered_output(kForward, call);
   check_aligned(kForward, "gate_up", call.gate_up);
-  const Grid grid{.x = (call.rows + kRowsPerBlock - 1) / kRowsPerBlock,
-                  .shared_bytes = bordered_shared_bytes(call.border)};
-  if (call.inputs.count == 0) {
-    return launch(kForward, swiglu_forward_kernel<0, 1>, grid, kBlockThreads, stream, call);
-  }
-  with_adapter_sizes(call.inputs, [&](auto adapters, auto tiles) {
-    launch(kForward, swiglu_forward_kernel<adapters(), tiles()>, grid, kBlockThreads, stream, call);
+  check_backward_sizes(kForward, call.inputs);  // rather now than after a forward pass
+  launch_bordered(kForward, call, stream, [](auto adapters, auto tiles) {
+    return swiglu_forward_kernel<adapters(), tiles()>;
   });
 }
 
@@ -32,18 +28,14 @@ void swiglu_backward_cuda(const SwigluBackward<BFloat16>& call, Workspace worksp
                           Stream stream) {
   check_input_backward(kBackward, call, call.d_gate_up);
   check_aligned(kBackward, "gate_up", call.gate_up);
+  check_backward_sizes(kBackward, call.inputs);
   check_workspace(kBackward, workspace, da_workspace(call));
   const Grid grid = input_backward_grid(call.rows, call.columns);
   const InputBackward backward = input_backward_of(call, workspace);
-  if (call.inputs.count == 0) {
-    return launch(kBackward, swiglu_backward_kernel<0, 1>, grid, kBlockThreads, stream, call,
-                  backward);
-  }
-  const bool fits = with_backward_sizes(call.inputs, [&](auto adapters, auto tiles) {
+  with_backward_sizes(call.inputs, [&](auto adapters, auto tiles) {
     launch(kBackward, swiglu_backward_kernel<adapters(), tiles()>, grid, kBlockThreads, stream,
            call, backward);
   });
-  if (!fits) refuse_wide_adapters(kBackward);
   finish_da(call, backward, stream);
 }
 
