@@ -5,10 +5,8 @@
 // where it counts bytes and finds races. Beside them a kernel may use threadIdx, blockIdx, blockDim
 // and gridDim, and the C++ mathematics of float.
 //
-//   RADGPT_KERNEL(threads, blocks)        a kernel launched with that many threads a block, of
-//   which
-//                                         that many blocks must fit the registers of a
-//                                         multiprocessor
+//   RADGPT_KERNEL(threads, blocks)        a kernel launched with up to that many threads a block;
+//                                         that many blocks must fit a multiprocessor's registers
 //   RADGPT_DEVICE                         a function that kernels call
 //   RADGPT_SHARED(type, name, count)      an array in the block's shared memory, 16-byte aligned
 //   RADGPT_DYNAMIC_SHARED(type, name)     the shared memory whose size the launch gives
@@ -133,16 +131,16 @@ RADGPT_DEVICE void async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kOpenGroups) : "memory");
 }
 
-/// Most dynamic shared memory that a kernel gets without asking for more.
-inline constexpr size_t kSharedByDefault = 48 << 10;
-
 /// Enqueues kernel(arguments...) with `threads` threads a block. `name` is for the error message.
 template <typename... Parameters>
 void launch(const char* name, void (*kernel)(Parameters...), Grid grid, int threads,
             CUstream_st* stream, std::type_identity_t<Parameters>... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // an empty grid is an error of CUDA
+  require(grid.x <= INT32_MAX && grid.y <= UINT16_MAX && grid.z <= UINT16_MAX, name,
+          ": a grid has at most 2^31 - 1 x 65535 x 65535 blocks, got ", grid.x, " x ", grid.y,
+          " x ", grid.z);
   cudaError_t status = cudaSuccess;
-  if (grid.shared_bytes > kSharedByDefault) {
+  if (grid.shared_bytes > 0) {  // beyond 48 KB, those of the kernel's own arrays among them
     status = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                   cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   static_cast<int>(grid.shared_bytes));
@@ -155,7 +153,7 @@ void launch(const char* name, void (*kernel)(Parameters...), Grid grid, int thre
   }
   if (status != cudaSuccess) {
     fail(ErrorKind::kEnvironment, name, ": launch of ", grid.x, " x ", grid.y, " x ", grid.z,
-         " blocks failed: ", cudaGetErrorString(status));
+         " blocks, or work before it, failed: ", cudaGetErrorString(status));
   }
 }
 
