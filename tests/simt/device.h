@@ -12,7 +12,10 @@
 
 struct CUstream_st;
 
-#define RADGPT_KERNEL(threads, blocks) inline
+// Stands before the kernel in as many empty instructions as its threads have warps: a function can
+// carry a number in no other way. simt::bound_of reads it.
+#define RADGPT_KERNEL(threads, blocks) \
+  __attribute__((patchable_function_entry(((threads) + 31) / 32, ((threads) + 31) / 32))) inline
 #define RADGPT_DEVICE inline
 // The type of the lambda stands for this declaration.
 #define RADGPT_SHARED(type, name, count) \
@@ -109,7 +112,8 @@ template <typename... Parameters>
 void launch(const char* name, void (*kernel)(Parameters...), Grid grid, int threads, CUstream_st*,
             std::type_identity_t<Parameters>... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
-  simt::run({name, grid.x, grid.y, grid.z, threads, grid.shared_bytes},
+  const int bound = simt::bound_of(reinterpret_cast<const void*>(kernel));
+  simt::run({name, grid.x, grid.y, grid.z, threads, bound, grid.shared_bytes},
             [&] { kernel(arguments...); });
 }
 

@@ -22,8 +22,12 @@ struct LaunchShape {
   int64_t y = 1;
   int64_t z = 1;
   int threads = 1;
+  int bound = 1;  // on the threads
   size_t shared_bytes = 0;
 };
+
+/// The threads, a multiple of 32, up to which a kernel may be launched; 0 for other functions.
+int bound_of(const void* kernel);
 
 /// Runs thread() once for each thread of a launch. Throws Fault.
 void run(const LaunchShape& shape, const std::function<void()>& thread);

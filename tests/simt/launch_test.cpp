@@ -64,6 +64,10 @@ RADGPT_KERNEL(kThreads, 1) void use_much_shared() {
   words[threadIdx.x] = 0;
 }
 
+template <int threads>
+RADGPT_KERNEL(threads, 1)
+void bounded() {}
+
 // tickets[i] = the thread that came i-th.
 RADGPT_KERNEL(kThreads, 1) void take_tickets(uint32_t* next, uint32_t* tickets) {
   const uint32_t thread = blockIdx.x * kThreads + threadIdx.x;
@@ -165,13 +169,23 @@ TEST_CASE("Simt: shared memory is each block's own, and poisoned", "[small]") {
   CHECK(memory.values<uint32_t>("y") == std::vector<uint32_t>(3 * kThreads, 1));
 }
 
+TEST_CASE("Simt: a launch with more threads than the kernel is compiled for is a fault") {
+  const auto bound = [](auto kernel) { return simt::bound_of(reinterpret_cast<void*>(kernel)); };
+  CHECK(bound(sum_rows) == kThreads);
+  CHECK(bound(bounded<32>) == 32);
+  CHECK(bound(bounded<1024>) == 1024);
+  CHECK(bound(fault_of_launch) == 0);
+  CHECK(fault_of_launch({}, kThreads + 1) ==
+        "launch of much: more threads than the kernel is compiled for, got 65");
+}
+
 TEST_CASE("Simt: a launch beyond the limits of a device is a fault") {
-  CHECK(fault_of_launch({.shared_bytes = 232448 - 4096}, kThreads) == "no fault");
-  CHECK(fault_of_launch({.shared_bytes = 232448 - 4095}, kThreads)
+  CHECK(fault_of_launch({.shared_bytes = 101376 - 4096}, kThreads) == "no fault");
+  CHECK(fault_of_launch({.shared_bytes = 101376 - 4095}, kThreads)
             .starts_with("shared memory in much, block (0,0,0), thread "));
-  CHECK(fault_of_launch({.shared_bytes = 232449}, kThreads) ==
-        "launch of much: a block has at most 232448 bytes of shared memory, got 232449");
-  CHECK(fault_of_launch({}, 1024) == "no fault");
+  CHECK(fault_of_launch({.shared_bytes = 101377}, kThreads) ==
+        "launch of much: a block has at most 101376 bytes of shared memory, got 101377");
+  CHECK(fault_of_launch({}, kThreads) == "no fault");
   CHECK(fault_of_launch({}, 1025) == "launch of much: a block has 1 to 1024 threads, got 1025");
   CHECK(fault_of_launch({}, 0) == "launch of much: a block has 1 to 1024 threads, got 0");
   CHECK(fault_of_launch({1, 65536}, 1) ==

@@ -6,8 +6,9 @@
 
 namespace simt {
 
-/// Most shared memory of a block, static and dynamic, on the largest device (sm_90).
-inline constexpr size_t kMostShared = 227 << 10;
+/// Most shared memory of a block, static and dynamic, on every device that the kernels are compiled
+/// for: sm_89 has the least.
+inline constexpr size_t kMostShared = 99 << 10;
 
 /// The shared memory of the running block. Its bytes start as 0xFF, NaN in every float type, and
 /// so do the guards between its arrays, which AddressSanitizer lets nobody touch.
