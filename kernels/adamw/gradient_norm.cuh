@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "kernels/adamw/adamw.h"
-#include "kernels/primitives/device.cuh"
+#include "kernels/primitives/lane_values.cuh"
 
 namespace radgpt::kernels {
 
@@ -12,8 +12,7 @@ inline constexpr int64_t kNormBlock = 1 << 14;
 
 /// The sum over the threads of the block, in a fixed order; thread 0 has it.
 RADGPT_DEVICE double sum_of_block(double value, double* of_warp) {
-#pragma unroll
-  for (int mask = kWarp / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
+  value = warp_sum(value);
   if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
   barrier();
   double sum = 0.0;

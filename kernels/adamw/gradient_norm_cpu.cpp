@@ -4,6 +4,7 @@
 
 #include "kernels/adamw/adamw.h"
 #include "kernels/primitives/lanes.h"
+#include "kernels/primitives/rounding.h"
 
 namespace radgpt::kernels {
 
@@ -29,7 +30,7 @@ constexpr int64_t kBlock = 1 << 15;
 }  // namespace
 
 double gradient_norm_cpu(const float* values, int64_t count, const Workers& workers) {
-  std::vector<double> sums(static_cast<size_t>((count + kBlock - 1) / kBlock));
+  std::vector<double> sums(static_cast<size_t>(divide_up(count, kBlock)));
   workers.run(static_cast<int64_t>(sums.size()), [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       const int64_t first = block * kBlock;

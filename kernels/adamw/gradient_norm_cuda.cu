@@ -1,11 +1,12 @@
 #include "kernels/adamw/gradient_norm.cuh"
 #include "kernels/primitives/checks.h"
+#include "kernels/primitives/rounding.h"
 
 namespace radgpt::kernels {
 
 namespace {
 
-int64_t block_count(int64_t count) { return (count + kNormBlock - 1) / kNormBlock; }
+int64_t block_count(int64_t count) { return divide_up(count, kNormBlock); }
 
 }  // namespace
 
@@ -17,7 +18,7 @@ void gradient_norm_cuda(const float* values, int64_t count, double* norm, Worksp
                         Stream stream) {
   const char* who = "gradient_norm";
   require(count >= 0, who, ": count must not be negative, got ", count);
-  check_aligned(who, "values", values);
+  check_array(who, "values", values, count);
   require(workspace.bytes >= gradient_norm_workspace(count), who, ": needs a workspace of ",
           gradient_norm_workspace(count), " bytes, got ", workspace.bytes);
   auto* sums = static_cast<double*>(workspace.data);

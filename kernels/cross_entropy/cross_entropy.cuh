@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/cross_entropy/cross_entropy.h"
-#include "kernels/primitives/device.cuh"
+#include "kernels/primitives/lane_values.cuh"
 
 namespace radgpt::kernels {
 
@@ -34,11 +34,7 @@ RADGPT_DEVICE ExponentialSum joined_lanes(ExponentialSum part) {
 
 RADGPT_DEVICE void include(ExponentialSum& part, const Words4& eight) {
   float values[8];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    values[2 * i] = low_bfloat16(eight.word[i]);
-    values[2 * i + 1] = high_bfloat16(eight.word[i]);
-  }
+  widen(eight, values);
   float largest = part.largest;
 #pragma unroll
   for (int i = 0; i < 8; ++i) largest = fmaxf(largest, values[i]);

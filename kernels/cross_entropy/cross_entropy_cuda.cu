@@ -13,7 +13,7 @@ void cross_entropy_cuda(const CrossEntropy<BFloat16>& call, Stream stream) {
   check_multiple_of_8(who, "stride", call.stride);
   require(call.stride >= call.vocabulary, who, ": stride must be at least ", call.vocabulary,
           ", got ", call.stride);
-  check_aligned(who, "logits", call.logits);
+  check_array(who, "logits", call.logits, call.rows);
   launch(who, cross_entropy_kernel, Grid{.x = call.rows}, kCrossEntropyThreads, stream, call);
 }
 

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "kernels/gemm/gemm.h"
+#include "kernels/primitives/rounding.h"
 #include "kernels/primitives/row_loops.h"
 #include "kernels/primitives/tile_product.h"
 
@@ -78,8 +79,8 @@ void tile_of_d(const Gemm<T, Out>& call, int64_t row, int64_t column, Buffers<T>
 
 template <typename T, typename Out>
 void gemm_cpu(const Gemm<T, Out>& call, const Workers& workers) {
-  const int64_t across = (call.n + kTileColumns - 1) / kTileColumns;
-  const int64_t down = (call.m + kTileRows - 1) / kTileRows;
+  const int64_t across = divide_up(call.n, kTileColumns);
+  const int64_t down = divide_up(call.m, kTileRows);
   workers.run(down * across, [&](int64_t begin, int64_t end) {
     Buffers<T> buffers;
     for (int64_t tile = begin; tile < end; ++tile) {

@@ -19,11 +19,9 @@ void check_bordered_output(const char* who, const Call& call) {
   require(call.rows >= 0 && call.columns > 0, who, ": rows and columns must be positive, got ",
           call.rows, " and ", call.columns);
   check_multiple_of_8(who, "columns", call.columns);
-  check_multiple_of_8(who, "y_stride", call.y_stride);
   check_multiple_of_8(who, "border", call.border);
-  require(call.y_stride >= call.columns + call.border, who, ": y_stride must be at least ",
-          call.columns + call.border, ", got ", call.y_stride);
-  check_aligned(who, "y", call.y);
+  check_stride(who, "y_stride", call.y_stride, call.columns + call.border);
+  check_array(who, "y", call.y, call.rows);
   check_adapters(who, call.inputs);
   for (int i = 0; i < call.inputs.count; ++i) {
     const AdapterInput<BFloat16>& adapter = call.inputs.adapters[i];
@@ -39,15 +37,20 @@ void check_input_backward(const char* who, const Call& call, const void* source_
   require(call.rows >= 0 && call.columns > 0, who, ": rows and columns must be positive, got ",
           call.rows, " and ", call.columns);
   check_multiple_of_8(who, "columns", call.columns);
-  check_multiple_of_8(who, "dy_stride", call.dy_stride);
+  if (call.dy != nullptr) check_stride(who, "dy_stride", call.dy_stride, call.columns);
   // Of a call without rows any array may be null, as LibTorch's empty tensors are.
   require(call.rows == 0 || (call.dy == nullptr) == (source_gradient == nullptr), who,
           ": dy and the gradient made from it come together");
   check_aligned(who, "dy", call.dy);
   check_aligned(who, "the gradient", source_gradient);
   check_adapters(who, call.inputs);
-  require(call.inputs.count == 0 || call.rows == 0 || call.gradients.ds != nullptr, who,
-          ": adapters need dS, got null");
+  for (int i = 0; i < call.inputs.count; ++i) {
+    const AdapterInput<BFloat16>& adapter = call.inputs.adapters[i];
+    require(adapter.column >= 0, who, ": an adapter stands at column ", adapter.column);
+    check_array(who, "dS", call.gradients.ds, call.rows);
+    check_stride(who, "ds_stride", call.gradients.ds_stride, adapter.column + adapter.rank);
+    check_aligned(who, "dA", call.gradients.da[i]);
+  }
 }
 
 template <typename T>
@@ -75,6 +78,7 @@ size_t da_workspace(const Call& call) {
 inline void check_workspace(const char* who, const Workspace& workspace, size_t needed) {
   require(workspace.bytes >= needed, who, ": workspace must have ", needed, " bytes, got ",
           workspace.bytes);
+  require(workspace.data != nullptr || needed == 0, who, ": workspace must not be null");
   require(reinterpret_cast<uintptr_t>(workspace.data) % 256 == 0, who,
           ": workspace must be aligned to 256 bytes, got address ", workspace.data);
 }
@@ -94,7 +98,7 @@ InputBackward input_backward_of(const Call& call, const Workspace& workspace) {
 }
 
 inline Grid input_backward_grid(int64_t rows, int64_t columns) {
-  return {.x = (columns + kBlockColumns - 1) / kBlockColumns, .y = backward_row_blocks(rows)};
+  return {.x = divide_up(columns, kBlockColumns), .y = backward_row_blocks(rows)};
 }
 
 /// Adds up the partial sums of dA; of a call without rows that is zero.
@@ -106,9 +110,6 @@ void finish_da(const Call& call, const InputBackward& backward, Stream stream) {
                  backward_row_blocks(call.rows), 1.0f, call.gradients.da[i], stream);
   }
 }
-
-/// Tiles of ranks whose sums fit the registers of the backward kernels.
-inline constexpr int kMostBackwardTiles = 8;
 
 /// Calls f with the sizes of the adapters if they fit one launch of a backward kernel, and returns
 /// whether they do.
@@ -136,7 +137,7 @@ inline void check_backward_sizes(const char* who, const AdapterInputs<BFloat16>&
 template <typename Call, typename Kernel>
 void launch_bordered(const char* who, const Call& call, Stream stream, Kernel kernel) {
   with_adapter_sizes(call.inputs, [&](auto adapters, auto tiles) {
-    const Grid grid{.x = (call.rows + kRowsPerBlock - 1) / kRowsPerBlock,
+    const Grid grid{.x = divide_up(call.rows, kRowsPerBlock),
                     .shared_bytes = bordered_shared_bytes(adapters(), tiles())};
     launch(who, kernel(adapters, tiles), grid, kBlockThreads, stream, call);
   });

@@ -30,7 +30,7 @@ void with_adapter_sizes(const AdapterInputs<BFloat16>& inputs, F&& f) {
   if (inputs.count == 0) return f(Size<0>{}, Size<1>{});
   int64_t most = 1;
   for (int i = 0; i < inputs.count; ++i) most = std::max(most, inputs.adapters[i].rank);
-  with_size<1, kMostRank / kTileRanks>((most + kTileRanks - 1) / kTileRanks, [&](auto tiles) {
+  with_size<1, kMostRank / kTileRanks>(divide_up(most, kTileRanks), [&](auto tiles) {
     switch (inputs.count) {
       case 1:
         return f(Size<1>{}, tiles);
@@ -49,7 +49,7 @@ inline void check_adapters(const char* who, const AdapterInputs<BFloat16>& input
     const AdapterInput<BFloat16>& adapter = inputs.adapters[i];
     require(adapter.rank >= 1 && adapter.rank <= kMostRank, who, ": rank must be in [1, ",
             kMostRank, "], got ", adapter.rank);
-    check_aligned(who, "A", adapter.a);
+    check_array(who, "A", adapter.a, adapter.rank);
   }
 }
 

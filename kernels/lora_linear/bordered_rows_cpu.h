@@ -50,7 +50,7 @@ template <typename T, typename Call, typename WriteRow>
 void write_bordered_rows(const Call& call, const Workers& workers, const WriteRow& write_row) {
   constexpr int64_t kRows = BorderWriter<T>::kRows;
   const BorderWriter<T> border(call.inputs, call.columns, call.border);
-  workers.run(round_up(call.rows, kRows) / kRows, [&](int64_t begin, int64_t end) {
+  workers.run(divide_up(call.rows, kRows), [&](int64_t begin, int64_t end) {
     auto scratch = border.scratch();
     for (int64_t task = begin; task < end; ++task) {
       const int64_t first = task * kRows, last = std::min(first + kRows, call.rows);

@@ -9,9 +9,10 @@ namespace radgpt::kernels {
 inline constexpr int kBackwardRows = 512;
 inline constexpr int kBlockColumns = kBlockWarps * kTileColumns;
 
-inline int64_t backward_row_blocks(int64_t rows) {
-  return (rows + kBackwardRows - 1) / kBackwardRows;
-}
+inline int64_t backward_row_blocks(int64_t rows) { return divide_up(rows, kBackwardRows); }
+
+/// Tiles of ranks whose sums fit the registers of the backward kernels.
+inline constexpr int kMostBackwardTiles = 8;
 
 /// What input_backward works on, beside its source.
 struct InputBackward {

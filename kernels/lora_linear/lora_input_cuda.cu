@@ -33,7 +33,7 @@ void launch_backward(const LoraInputBackward<BFloat16>& call, const Workspace& w
 
 void lora_input_forward_cuda(const LoraInputForward<BFloat16>& call, Stream stream) {
   check_bordered_output(kForward, call);
-  check_aligned(kForward, "x", call.x);
+  check_array(kForward, "x", call.x, call.rows);
   launch_bordered(kForward, call, stream, [](auto adapters, auto tiles) {
     return lora_input_forward_kernel<adapters(), tiles()>;
   });
@@ -46,7 +46,7 @@ size_t lora_input_backward_workspace(const LoraInputBackward<BFloat16>& call) {
 void lora_input_backward_cuda(const LoraInputBackward<BFloat16>& call, Workspace workspace,
                               Stream stream) {
   check_input_backward(kBackward, call, call.dx);
-  check_aligned(kBackward, "x", call.x);
+  check_array(kBackward, "x", call.x, call.rows);
   check_workspace(kBackward, workspace, da_workspace(call));
   launch_backward(call, workspace, stream);
 }

@@ -12,7 +12,7 @@ struct OutputPartials {
 };
 
 inline int64_t column_blocks(const AdapterOutput<BFloat16>& adapter) {
-  return (adapter.row_end - adapter.row_begin + kBlockColumns - 1) / kBlockColumns;
+  return divide_up(adapter.row_end - adapter.row_begin, kBlockColumns);
 }
 
 /// scale * B of this lane's eight columns of dY, which are rows of the weight: word c holds columns
@@ -87,18 +87,14 @@ void lora_output_kernel(LoraOutputBackward<BFloat16> call, AdapterOutput<BFloat1
                            static_cast<int>(threadIdx.x) / kWarp * kTileColumns;
   const int column = first_column + 8 * place.member;
   const int64_t block_row = static_cast<int64_t>(blockIdx.y) * kBackwardRows;
-  const bool wants_ds = call.ds != nullptr;
   uint32_t b[kTiles][4] = {};
   float db[kTiles][2][4] = {};
-  if (wants_ds) {
-    const BFloat16* border = call.weight_border +
-                             (adapter.row_begin + first_column) * call.weight_stride +
-                             adapter.column;
+  const BFloat16* border =
+      call.weight_border + (adapter.row_begin + first_column) * call.weight_stride + adapter.column;
 #pragma unroll
-    for (int j = 0; j < kTiles; ++j) {
-      load_scaled_b(border + j * kTileRanks, call.weight_stride, columns - first_column,
-                    ranks_in_tile(rank, j), b[j]);
-    }
+  for (int j = 0; j < kTiles; ++j) {
+    load_scaled_b(border + j * kTileRanks, call.weight_stride, columns - first_column,
+                  ranks_in_tile(rank, j), b[j]);
   }
 #pragma unroll 1
   for (int step = 0; step < kBackwardRows && block_row + step < call.rows; step += kTileRows) {
@@ -117,7 +113,7 @@ void lora_output_kernel(LoraOutputBackward<BFloat16> call, AdapterOutput<BFloat1
 #pragma unroll
     for (int j = 0; j < kTiles; ++j) {
 #pragma unroll
-      for (int c = 0; c < 4 && wants_ds; c += 2) {
+      for (int c = 0; c < 4; c += 2) {
         multiply_add(ds[j], {dy[0].word[c], dy[1].word[c], dy[0].word[c + 1], dy[1].word[c + 1]},
                      {b[j][c], b[j][c + 1]});
       }
@@ -126,10 +122,8 @@ void lora_output_kernel(LoraOutputBackward<BFloat16> call, AdapterOutput<BFloat1
               ranks_in_tile(rank, j), s);
       add_column_products(dy_by_column, s, db[j]);
     }
-    if (wants_ds) {
-      write_ds<kTiles>(ds, first_row, call.rows, rank,
-                       partials.ds + static_cast<int64_t>(blockIdx.x) * call.rows * rank);
-    }
+    write_ds<kTiles>(ds, first_row, call.rows, rank,
+                     partials.ds + static_cast<int64_t>(blockIdx.x) * call.rows * rank);
   }
   write_db<kTiles>(db, first_column, columns, rank,
                    partials.db + static_cast<int64_t>(blockIdx.y) * columns * rank);

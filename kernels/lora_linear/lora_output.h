@@ -37,9 +37,7 @@ struct LoraOutputBackward {
   int64_t border = 0;                ///< columns of S and dS
   const T* weight_border = nullptr;  ///< [out_features, border] scale * B, row stride weight_stride
   int64_t weight_stride = 0;
-  /// [rows, border], row stride ds_stride, zero where no adapter is; null: not wanted (dS may be
-  /// had as further columns of the product dY [W | scale B] too).
-  T* ds = nullptr;
+  T* ds = nullptr;  ///< [rows, border], row stride ds_stride, zero where no adapter is
   int64_t ds_stride = 0;
   int count = 0;
   AdapterOutput<T> adapters[kMostAdapters];

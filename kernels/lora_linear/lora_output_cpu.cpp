@@ -18,7 +18,7 @@ class OutputBackward {
 
  public:
   explicit OutputBackward(const LoraOutputBackward<T>& call) : call_(call) {
-    for (int i = 0; i < call.count && call.ds != nullptr; ++i) {
+    for (int i = 0; i < call.count; ++i) {
       const AdapterOutput<T>& adapter = call.adapters[i];
       b_.emplace_back(call.weight_border + adapter.row_begin * call.weight_stride + adapter.column,
                       adapter.rank, adapter.row_end - adapter.row_begin, 1, call.weight_stride);
@@ -35,7 +35,7 @@ class OutputBackward {
         sums[part] = empty_sums();
         for (int64_t row = parts.begin(part); row < parts.end(part); row += kMostThinRows) {
           const int64_t rows = std::min(kMostThinRows, parts.end(part) - row);
-          if (call_.ds != nullptr) write_ds(row, rows, ds);
+          write_ds(row, rows, ds);
           for (int i = 0; i < call_.count; ++i) add_db(i, row, rows, sums[part][i]);
         }
       }
@@ -82,19 +82,18 @@ class OutputBackward {
     const AdapterOutput<T>& adapter = call_.adapters[i];
     constexpr int64_t kColumnsPerTask = 256;
     const int64_t columns = adapter.row_end - adapter.row_begin;
-    workers.run(
-        round_up(columns, kColumnsPerTask) / kColumnsPerTask, [&](int64_t begin, int64_t end) {
-          const int64_t first = begin * kColumnsPerTask;
-          const int64_t count = std::min(end * kColumnsPerTask, columns) - first;
-          std::vector<C> row(count);
-          for (int64_t r = 0; r < adapter.rank; ++r) {
-            std::fill(row.begin(), row.end(), C{0});
-            for (const Sums& part : parts) add_row(part[i].row(r) + first, count, row.data());
-            for (int64_t j = 0; j < count; ++j) {
-              adapter.db[(first + j) * adapter.rank + r] = row[j] * static_cast<C>(adapter.scale);
-            }
-          }
-        });
+    workers.run(divide_up(columns, kColumnsPerTask), [&](int64_t begin, int64_t end) {
+      const int64_t first = begin * kColumnsPerTask;
+      const int64_t count = std::min(end * kColumnsPerTask, columns) - first;
+      std::vector<C> row(count);
+      for (int64_t r = 0; r < adapter.rank; ++r) {
+        std::fill(row.begin(), row.end(), C{0});
+        for (const Sums& part : parts) add_row(part[i].row(r) + first, count, row.data());
+        for (int64_t j = 0; j < count; ++j) {
+          adapter.db[(first + j) * adapter.rank + r] = row[j] * static_cast<C>(adapter.scale);
+        }
+      }
+    });
   }
 
   const LoraOutputBackward<T>& call_;

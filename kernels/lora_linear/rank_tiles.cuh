@@ -1,7 +1,8 @@
 #pragma once
 
 #include "kernels/primitives/adapter_inputs.h"
-#include "kernels/primitives/device.cuh"
+#include "kernels/primitives/lane_values.cuh"
+#include "kernels/primitives/rounding.h"
 
 namespace radgpt::kernels {
 
@@ -59,21 +60,6 @@ RADGPT_DEVICE Words4 masked(const Words4& values, uint32_t kept) {
   return result;
 }
 
-RADGPT_DEVICE void widen(const Words4& words, float (&values)[8]) {
-#pragma unroll
-  for (int c = 0; c < 4; ++c) {
-    values[2 * c] = low_bfloat16(words.word[c]);
-    values[2 * c + 1] = high_bfloat16(words.word[c]);
-  }
-}
-
-RADGPT_DEVICE Words4 packed(const float (&values)[8]) {
-  Words4 words;
-#pragma unroll
-  for (int c = 0; c < 4; ++c) words.word[c] = pack_bfloat16(values[2 * c], values[2 * c + 1]);
-  return words;
-}
-
 RADGPT_DEVICE float kept_factor(const DropoutMask& mask) { return static_cast<float>(mask.kept); }
 
 /// Ranks of an adapter in its tile `tile`: 8, fewer in the last one, none behind it.
@@ -82,8 +68,10 @@ RADGPT_DEVICE int ranks_in_tile(int64_t rank, int tile) {
   return left < kTileRanks ? left : kTileRanks;
 }
 
-/// Two neighbouring bfloat16 at p, of which `count` are there, the others zero.
+/// Two neighbouring bfloat16 at p, of which `count` are there, the others zero. Mostly they begin
+/// at an even column of an even stride and are one word.
 RADGPT_DEVICE uint32_t load_pair(const BFloat16* p, int count) {
+  if (count > 1 && reinterpret_cast<uintptr_t>(p) % 4 == 0) return load<uint32_t>(p);
   const uint32_t low = count > 0 ? load<uint16_t>(p) : 0u;
   const uint32_t high = count > 1 ? load<uint16_t>(p + 1) : 0u;
   return low | high << 16;

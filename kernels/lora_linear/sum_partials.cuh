@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/primitives/device.cuh"
+#include "kernels/primitives/rounding.h"
 
 namespace radgpt::kernels {
 
@@ -20,8 +21,8 @@ static void sum_partials_kernel(const float* partial, int64_t count, int blocks,
 /// result[i] = factor * sum over blocks of partial[block, i], for `count` elements.
 inline void sum_partials(const float* partial, int64_t count, int64_t blocks, float factor,
                          float* result, CUstream_st* stream) {
-  launch("sum_partials", sum_partials_kernel, {.x = (count + kSumThreads - 1) / kSumThreads},
-         kSumThreads, stream, partial, count, static_cast<int>(blocks), factor, result);
+  launch("sum_partials", sum_partials_kernel, {.x = divide_up(count, kSumThreads)}, kSumThreads,
+         stream, partial, count, static_cast<int>(blocks), factor, result);
 }
 
 }  // namespace radgpt::kernels

@@ -4,7 +4,7 @@
 
 #include "kernels/nf4/nf4.h"
 #include "kernels/nf4/nf4_code.h"
-#include "kernels/primitives/device.cuh"
+#include "kernels/primitives/lane_values.cuh"
 
 namespace radgpt::kernels {
 
@@ -13,12 +13,7 @@ static_assert(kNf4Threads == kNf4AbsmaxBlock, "a thread for each largest magnitu
 
 /// Eight values from element i of a source.
 RADGPT_DEVICE void load_eight(const BFloat16* source, float (&values)[8]) {
-  const Words4 words = load<Words4>(source);
-#pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    values[2 * j] = low_bfloat16(words.word[j]);
-    values[2 * j + 1] = high_bfloat16(words.word[j]);
-  }
+  widen(load<Words4>(source), values);
 }
 RADGPT_DEVICE void load_eight(const float* source, float (&values)[8]) {
   const Words4 left = load<Words4>(source), right = load<Words4>(source + 4);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/primitives/bfloat16.h"
+#include "kernels/primitives/rounding.h"
 #include "kernels/primitives/stream.h"
 #include "kernels/primitives/workers.h"
 
@@ -51,10 +52,8 @@ struct Nf4Weight {
   const float* absmax_map = nullptr;  ///< [256], nf4_absmax_map()
 
   constexpr int64_t values() const { return rows * columns; }
-  constexpr int64_t blocks() const { return (values() + kNf4Block - 1) / kNf4Block; }
-  constexpr int64_t absmax_blocks() const {
-    return (blocks() + kNf4AbsmaxBlock - 1) / kNf4AbsmaxBlock;
-  }
+  constexpr int64_t blocks() const { return divide_up(values(), kNf4Block); }
+  constexpr int64_t absmax_blocks() const { return divide_up(blocks(), kNf4AbsmaxBlock); }
 };
 
 /// bitsandbytes' signed dynamic 8-bit numbers, ascending: of each decade from 1e-6 to 1 the middles

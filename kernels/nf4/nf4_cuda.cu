@@ -5,18 +5,14 @@ namespace radgpt::kernels {
 
 namespace {
 
-int64_t blocks_for(int64_t items, int64_t items_per_block) {
-  return (items + items_per_block - 1) / items_per_block;
-}
-
 void check_weight(const char* who, const Nf4Weight& weight) {
   require(weight.rows >= 0, who, ": rows must not be negative, got ", weight.rows);
   check_multiple_of_8(who, "columns", weight.columns);
   require(weight.values() / 8 <= INT32_MAX, who, ": too many values: ", weight.rows, " x ",
           weight.columns);
-  check_aligned(who, "codes", weight.codes);
-  check_aligned(who, "absmax_codes", weight.absmax_codes);
-  check_aligned(who, "absmax_scales", weight.absmax_scales);
+  check_array(who, "codes", weight.codes, weight.values());
+  check_array(who, "absmax_codes", weight.absmax_codes, weight.values());
+  check_array(who, "absmax_scales", weight.absmax_scales, weight.values());
 }
 
 }  // namespace
@@ -30,12 +26,12 @@ void nf4_quantise_cuda(const T* source, const Nf4Weight& weight, Workspace works
                        Stream stream) {
   const char* who = "nf4_quantise";
   check_weight(who, weight);
-  check_aligned(who, "source", source);
+  check_array(who, "source", source, weight.values());
   require(workspace.bytes >= nf4_quantise_workspace(weight), who, ": needs a workspace of ",
           nf4_quantise_workspace(weight), " bytes, got ", workspace.bytes);
   if (weight.values() == 0) return;
   auto* absmax = static_cast<float*>(workspace.data);
-  launch(who, nf4_codes_kernel<T>, Grid{.x = blocks_for(weight.values(), 8 * kNf4Threads)},
+  launch(who, nf4_codes_kernel<T>, Grid{.x = divide_up(weight.values(), 8 * kNf4Threads)},
          kNf4Threads, stream, source, weight.values(), weight.codes, absmax);
   launch(who, nf4_offset_kernel, Grid{}, kNf4Threads, stream, absmax, weight.blocks(),
          weight.absmax_offset);
@@ -54,10 +50,10 @@ void nf4_dequantise_cuda(const Nf4Dequantise& call, Stream stream) {
   require(call.result_stride >= call.weight.columns + call.border, who,
           ": result_stride must be at least ", call.weight.columns + call.border, ", got ",
           call.result_stride);
-  check_aligned(who, "result", call.result);
-  check_aligned(who, "border_values", call.border_values);
-  const int64_t value_blocks = blocks_for(call.weight.values(), 8 * kNf4GroupsPerBlock);
-  const int64_t border_blocks = blocks_for(call.weight.rows * call.border, 8 * kNf4GroupsPerBlock);
+  check_array(who, "result", call.result, call.weight.values());
+  check_array(who, "border_values", call.border_values, call.weight.rows * call.border);
+  const int64_t value_blocks = divide_up(call.weight.values(), 8 * kNf4GroupsPerBlock);
+  const int64_t border_blocks = divide_up(call.weight.rows * call.border, 8 * kNf4GroupsPerBlock);
   launch(who, nf4_dequantise_kernel, Grid{.x = value_blocks + border_blocks}, kNf4Threads, stream,
          call, static_cast<uint32_t>(value_blocks));
 }

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "kernels/primitives/bfloat16.h"
+#include "kernels/primitives/rounding.h"
 
 // Compiles a function for several instruction sets, of which the loader picks the machine's widest.
 // It asks before ThreadSanitizer can be called, so that such a program would not even start.
@@ -39,7 +40,6 @@ template <typename C>
 inline constexpr int64_t kLanes = 64 / sizeof(C);
 
 /// n rounded up to a multiple of `step`.
-inline constexpr int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 // A copy of a size that the compiler knows is one instruction, of another size a call: take and put
 // tell whole lanes from the rest of a row.

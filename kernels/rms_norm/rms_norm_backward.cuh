@@ -129,8 +129,9 @@ RADGPT_DEVICE void write_dx(const RmsNormBackward<BFloat16>& call, const float (
 
 // Sixteen rows a block, as in the forward pass: first mean(g n) of each, then, from the cache, dx.
 // The adapters' share of dY is made once, in the second pass; the first needs only dS . S of it.
+// No sums stay in registers, so two blocks fit with more tiles than elsewhere.
 template <int kAdapters, int kTiles>
-RADGPT_KERNEL(kBlockThreads, blocks_for(kAdapters* kTiles))
+RADGPT_KERNEL(kBlockThreads, kAdapters* kTiles <= kMostBackwardTiles ? 2 : 1)
 void rms_norm_dx_kernel(RmsNormBackward<BFloat16> call) {
   RADGPT_SHARED(float, projection, kRowsPerBlock);
   RADGPT_SHARED(float, inverse_rms, kRowsPerBlock);

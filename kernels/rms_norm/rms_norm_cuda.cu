@@ -9,9 +9,9 @@ namespace {
 constexpr const char* kForward = "rms_norm_forward";
 constexpr const char* kBackward = "rms_norm_backward";
 
-int64_t weight_row_blocks(int64_t rows) { return (rows + kWeightRows - 1) / kWeightRows; }
+int64_t weight_row_blocks(int64_t rows) { return divide_up(rows, kWeightRows); }
 
-int64_t row_blocks(int64_t rows) { return (rows + kRowsPerBlock - 1) / kRowsPerBlock; }
+int64_t row_blocks(int64_t rows) { return divide_up(rows, kRowsPerBlock); }
 
 void launch_dx(const RmsNormBackward<BFloat16>& call, Stream stream) {
   const Grid grid{.x = row_blocks(call.rows)};
@@ -42,8 +42,7 @@ void launch_dweight(const RmsNormBackward<BFloat16>& call, const Workspace& work
                     Stream stream) {
   auto* partial = static_cast<float*>(workspace.data);
   launch(kBackward, rms_norm_dweight_kernel,
-         {.x = (call.columns + kWeightThreads - 1) / kWeightThreads,
-          .y = weight_row_blocks(call.rows)},
+         {.x = divide_up(call.columns, kWeightThreads), .y = weight_row_blocks(call.rows)},
          kWeightThreads, stream, call, partial);
   sum_partials(partial, call.columns, weight_row_blocks(call.rows), 1.0f, call.dweight, stream);
 }
@@ -52,10 +51,12 @@ void launch_dweight(const RmsNormBackward<BFloat16>& call, const Workspace& work
 
 void rms_norm_forward_cuda(const RmsNormForward<BFloat16>& call, Stream stream) {
   check_bordered_output(kForward, call);
-  check_aligned(kForward, "x", call.x);
-  check_aligned(kForward, "weight", call.weight);
+  check_array(kForward, "x", call.x, call.rows);
+  check_array(kForward, "weight", call.weight, call.columns);
+  check_array(kForward, "inverse_rms", call.inverse_rms, call.rows);
   check_aligned(kForward, "residual", call.residual);
-  require((call.residual == nullptr) == (call.sum == nullptr), kForward,
+  check_aligned(kForward, "sum", call.sum);
+  require(call.rows == 0 || (call.residual == nullptr) == (call.sum == nullptr), kForward,
           ": residual and sum come together");
   launch_bordered(kForward, call, stream, [](auto adapters, auto tiles) {
     return rms_norm_forward_kernel<adapters(), tiles()>;
@@ -71,11 +72,16 @@ size_t rms_norm_backward_workspace(const RmsNormBackward<BFloat16>& call) {
 void rms_norm_backward_cuda(const RmsNormBackward<BFloat16>& call, Workspace workspace,
                             Stream stream) {
   check_input_backward(kBackward, call, call.dx);
-  check_aligned(kBackward, "x", call.x);
-  check_aligned(kBackward, "weight", call.weight);
+  check_array(kBackward, "x", call.x, call.rows);
+  check_array(kBackward, "weight", call.weight, call.columns);
+  check_array(kBackward, "inverse_rms", call.inverse_rms, call.rows);
   check_aligned(kBackward, "residual_gradient", call.residual_gradient);
-  require(call.inputs.count == 0 || call.rows == 0 || call.dy == nullptr || call.s != nullptr,
-          kBackward, ": adapters need S of the forward pass, got null");
+  check_aligned(kBackward, "dweight", call.dweight);
+  for (int i = 0; i < call.inputs.count && call.dy != nullptr; ++i) {
+    const AdapterInput<BFloat16>& adapter = call.inputs.adapters[i];
+    check_array(kBackward, "s", call.s, call.rows);
+    check_stride(kBackward, "s_stride", call.s_stride, adapter.column + adapter.rank);
+  }
   require(call.dweight == nullptr || call.rows == 0 || call.dy != nullptr, kBackward,
           ": dweight needs dy, got null");
   check_workspace(kBackward, workspace, rms_norm_backward_workspace(call));

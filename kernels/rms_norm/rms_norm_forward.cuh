@@ -7,12 +7,6 @@
 
 namespace radgpt::kernels {
 
-RADGPT_DEVICE float warp_sum(float value) {
-#pragma unroll
-  for (int mask = kWarp / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
-  return value;
-}
-
 /// cast(x rms^-1) * weight, for two values.
 RADGPT_DEVICE uint32_t normalised_pair(uint32_t x, uint32_t weight, float inverse_rms) {
   const uint32_t n = pack_bfloat16(low_bfloat16(x) * inverse_rms, high_bfloat16(x) * inverse_rms);

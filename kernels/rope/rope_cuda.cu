@@ -14,7 +14,7 @@ void rope_cuda(const Rope<BFloat16>& call, Stream stream) {
           kRopeMostHeadDim, "] on a GPU, got ", call.head_dim);
   require(call.stride >= 2 * call.heads * call.head_dim, who, ": stride must be at least ",
           2 * call.heads * call.head_dim, ", got ", call.stride);
-  check_aligned(who, "qkv", call.qkv);
+  check_array(who, "qkv", call.qkv, call.tokens);
   const Grid grid{.x = call.tokens};
   if (call.head_dim % 16 == 0) {
     return launch(who, rope_kernel<Words4>, grid, kRopeThreads, stream, call);

@@ -18,7 +18,7 @@ inline void check_attention_input(const char* who, const AttentionInput<BFloat16
           input.head_dim);
   require(input.cosines == nullptr && input.sines == nullptr, who,
           ": q and k come rotated on a GPU, without cosines and sines");
-  check_aligned(who, "qkv", input.qkv);
+  check_array(who, "qkv", input.qkv, input.tokens);
 }
 
 /// Calls f with the smallest width that kernels are compiled for and that holds head_dim.

@@ -2,15 +2,14 @@
 
 #include <algorithm>
 
+#include "kernels/primitives/rounding.h"
 #include "libradgpt/base/error.h"
 
 namespace radgpt::kernels {
 
 namespace {
 
-int32_t tiles_of(const Segment& segment) {
-  return (segment.length() + kAttentionTile - 1) / kAttentionTile;
-}
+int32_t tiles_of(const Segment& segment) { return divide_up(segment.length(), kAttentionTile); }
 
 /// Appends the tiles of a segment; tiles behind them see them too, up to `others` behind the last.
 void append_tiles(const Segment& segment, int32_t others, std::vector<AttentionTile>& tiles) {

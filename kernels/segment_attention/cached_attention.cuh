@@ -12,7 +12,7 @@ inline constexpr int kKeysAtOnce = 4;  ///< of a group of lanes, so that their l
 
 // One block a token copies its keys and values.
 RADGPT_KERNEL(kCachedThreads, 3)
-void cache_store_kernel(CacheStore<BFloat16> call) {
+static void cache_store_kernel(CacheStore<BFloat16> call) {
   const int64_t hidden = call.input.heads * call.input.head_dim;
   const BFloat16* key =
       call.input.qkv + (3 * load<int32_t>(call.tokens + blockIdx.x) + int64_t{1}) * hidden;

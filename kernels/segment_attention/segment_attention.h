@@ -49,8 +49,9 @@ void segment_attention_forward_cpu(const SegmentAttentionForward<T>& call,
                                    const Workers& workers);
 
 /// On device memory, the `tile_count` tiles of the pack too; enqueues on `stream` and does not
-/// wait. head_dim is a multiple of 8 up to kMostHeadDim, all arrays are aligned to 16 bytes. Throws
-/// Error kInput otherwise, kEnvironment when the launch fails. Bitwise repeatable.
+/// wait. head_dim is a multiple of 8 up to kMostHeadDim, arrays of bfloat16 and the tiles are
+/// aligned to 16 bytes, the others to their elements. Throws Error kInput otherwise, kEnvironment
+/// when the launch fails. Bitwise repeatable.
 void segment_attention_forward_cuda(const SegmentAttentionForward<BFloat16>& call,
                                     const AttentionTile* tiles, int64_t tile_count, Stream stream);
 

@@ -10,7 +10,7 @@ void check_tiled(const char* who, const AttentionInput<BFloat16>& input,
                  const AttentionTile* tiles) {
   check_attention_input(who, input);
   require(input.slopes == nullptr || input.positions != nullptr, who, ": slopes need positions");
-  check_aligned(who, "tiles", tiles);
+  check_array(who, "tiles", tiles, input.tokens);
 }
 
 }  // namespace
@@ -19,7 +19,7 @@ void segment_attention_forward_cuda(const SegmentAttentionForward<BFloat16>& cal
                                     const AttentionTile* tiles, int64_t tile_count, Stream stream) {
   constexpr const char* kWho = "segment_attention_forward";
   check_tiled(kWho, call.input, tiles);
-  check_aligned(kWho, "out", call.out);
+  check_array(kWho, "out", call.out, call.input.tokens);
   with_width(call.input.head_dim, [&](auto width) {
     constexpr int kWidth = decltype(width)::value;
     const Grid grid{.x = tile_count,
@@ -39,9 +39,9 @@ void segment_attention_backward_cuda(const SegmentAttentionBackward<BFloat16>& c
                                      Workspace workspace, Stream stream) {
   constexpr const char* kWho = "segment_attention_backward";
   check_tiled(kWho, call.input, tiles);
-  check_aligned(kWho, "out", call.out);
-  check_aligned(kWho, "d_out", call.d_out);
-  check_aligned(kWho, "d_qkv", call.d_qkv);
+  check_array(kWho, "out", call.out, call.input.tokens);
+  check_array(kWho, "d_out", call.d_out, call.input.tokens);
+  check_array(kWho, "d_qkv", call.d_qkv, call.input.tokens);
   const size_t needed = segment_attention_backward_workspace(call);
   require(workspace.bytes >= needed, kWho, ": workspace must have ", needed, " bytes, got ",
           workspace.bytes);

@@ -13,7 +13,7 @@ constexpr const char* kBackward = "swiglu_backward";
 
 void swiglu_forward_cuda(const SwigluForward<BFloat16>& call, Stream stream) {
   check_bordered_output(kForward, call);
-  check_aligned(kForward, "gate_up", call.gate_up);
+  check_array(kForward, "gate_up", call.gate_up, call.rows);
   check_backward_sizes(kForward, call.inputs);  // rather now than after a forward pass
   launch_bordered(kForward, call, stream, [](auto adapters, auto tiles) {
     return swiglu_forward_kernel<adapters(), tiles()>;
@@ -27,7 +27,7 @@ size_t swiglu_backward_workspace(const SwigluBackward<BFloat16>& call) {
 void swiglu_backward_cuda(const SwigluBackward<BFloat16>& call, Workspace workspace,
                           Stream stream) {
   check_input_backward(kBackward, call, call.d_gate_up);
-  check_aligned(kBackward, "gate_up", call.gate_up);
+  check_array(kBackward, "gate_up", call.gate_up, call.rows);
   check_backward_sizes(kBackward, call.inputs);
   check_workspace(kBackward, workspace, da_workspace(call));
   const Grid grid = input_backward_grid(call.rows, call.columns);

@@ -240,4 +240,76 @@ TEST_CASE("Input kernels on a GPU: three adapters of 17 ranks", "[cuda]") {
       "swiglu_backward: 2 adapters of one input may have 32 ranks each on a GPU");
 }
 
+namespace {
+
+/// What a kernel says of a good call that `spoil` has spoilt.
+template <typename Call>
+struct Refusal {
+  const char* message;
+  void (*spoil)(Call& call);
+};
+
+template <typename Call, typename Run>
+void expect_refusals(const Call& good, const std::vector<Refusal<Call>>& refusals, const Run& run) {
+  for (const Refusal<Call>& refusal : refusals) {
+    Call call = good;
+    refusal.spoil(call);
+    CHECK_THROWS_WITH(run(call), Catch::Matchers::ContainsSubstring(refusal.message));
+  }
+}
+
+const InputShape kSmall{3, 16, {{4, 0.0}, {3, 0.1}}, 8, 0, true};
+
+}  // namespace
+
+TEST_CASE("RMSNorm on a GPU: refuses arrays that are missing or astray", "[cuda]") {
+  CallMemory memory(1);
+  using Forward = RmsNormForward<BFloat16>;
+  expect_refusals<Forward>(
+      Case::rms_norm_forward(memory, kSmall),
+      {{"x must not be null", [](Forward& call) { call.x = nullptr; }},
+       {"y must not be null", [](Forward& call) { call.y = nullptr; }},
+       {"weight must not be null", [](Forward& call) { call.weight = nullptr; }},
+       {"inverse_rms must not be null", [](Forward& call) { call.inverse_rms = nullptr; }},
+       {"sum must be aligned", [](Forward& call) { ++call.sum; }},
+       {"come together", [](Forward& call) { call.sum = nullptr; }},
+       {"A must not be null", [](Forward& call) { call.inputs.adapters[1].a = nullptr; }},
+       {"y_stride must be at least 24", [](Forward& call) { call.y_stride = 16; }}},
+      [](const Forward& call) { rms_norm_forward_cuda(call, nullptr); });
+  using Backward = RmsNormBackward<BFloat16>;
+  CallWorkspace workspace(1 << 12);
+  expect_refusals<Backward>(
+      Case::rms_norm_backward(memory, kSmall),
+      {{"inverse_rms must not be null", [](Backward& call) { call.inverse_rms = nullptr; }},
+       {"dS must not be null", [](Backward& call) { call.gradients.ds = nullptr; }},
+       {"dA must be aligned", [](Backward& call) { ++call.gradients.da[1]; }},
+       {"dweight must be aligned", [](Backward& call) { ++call.dweight; }},
+       {"dy_stride must be at least 16", [](Backward& call) { call.dy_stride = 8; }},
+       {"ds_stride must be at least 4", [](Backward& call) { call.gradients.ds_stride = 0; }},
+       {"s must not be null", [](Backward& call) { call.s = nullptr; }},
+       {"s_stride must be at least 4", [](Backward& call) { call.s_stride = 0; }},
+       {"column -1", [](Backward& call) { call.inputs.adapters[0].column = -1; }},
+       {"dweight needs dy", [](Backward& call) { call.dy = call.dx = nullptr; }}},
+      [&](const Backward& call) { rms_norm_backward_cuda(call, workspace, nullptr); });
+}
+
+TEST_CASE("Output on a GPU: refuses arrays that are missing or astray", "[cuda]") {
+  CallMemory memory(1);
+  using Call = LoraOutputBackward<BFloat16>;
+  CallWorkspace workspace(1 << 12);
+  expect_refusals<Call>(
+      Case::lora_output_backward(memory, {3, 32, {4, 3}, 8, 8, 8}),
+      {{"dy must not be null", [](Call& call) { call.dy = nullptr; }},
+       {"s must not be null", [](Call& call) { call.s = nullptr; }},
+       {"ds must not be null", [](Call& call) { call.ds = nullptr; }},
+       {"weight_border must be aligned", [](Call& call) { ++call.weight_border; }},
+       {"dB must not be null", [](Call& call) { call.adapters[1].db = nullptr; }},
+       {"s_stride must be at least 8", [](Call& call) { call.s_stride = 0; }},
+       {"ds_stride must be a multiple of 8", [](Call& call) { call.ds_stride = 12; }},
+       {"weight_stride must be at least 8", [](Call& call) { call.weight_stride = 0; }},
+       {"rows [8, 32) have two adapters", [](Call& call) { call.adapters[1].row_begin = 8; }},
+       {"row_begin must be a multiple", [](Call& call) { call.adapters[1].row_begin = -8; }}},
+      [&](const Call& call) { lora_output_backward_cuda(call, workspace, nullptr); });
+}
+
 }  // namespace radgpt::kernels

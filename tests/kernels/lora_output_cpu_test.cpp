@@ -31,17 +31,5 @@ TEMPLATE_TEST_CASE("LoRA output on the CPU: as accurate as the chain", "", float
   }
 }
 
-TEST_CASE("LoRA output on the CPU: dB is the same where dS is not wanted") {
-  CallMemory memory(2);
-  auto call = Cases<float>::lora_output_backward(
-      memory, {.rows = 70, .out_features = 40, .ranks = {4, 8}, .border = 16});
-  lora_output_backward_cpu(call, OneWorker());
-  Arrays all = written(call);
-  call.ds = nullptr;
-  lora_output_backward_cpu(call, OneWorker());
-  all.erase("ds");
-  CHECK(written(call) == all);
-}
-
 }  // namespace
 }  // namespace radgpt::kernels

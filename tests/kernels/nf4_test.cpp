@@ -325,5 +325,15 @@ TEST_CASE("NF4: refuses what the kernels cannot do") {
   refuses("result must be aligned to 16 bytes", [](auto& call) { ++call.result; });
   CHECK_THROWS_WITH(
       nf4_quantise_cuda<float>(nullptr, Nf4Weight{.rows = 2, .columns = 64}, {}, nullptr),
-      "nf4_quantise: needs a workspace of 8 bytes, got 0");
+      "nf4_quantise: codes must not be null");
+  alignas(16) static float source[128];
+  auto* bytes = reinterpret_cast<uint8_t*>(source);
+  const Nf4Weight weight{.rows = 2,
+                         .columns = 64,
+                         .codes = bytes,
+                         .absmax_codes = bytes,
+                         .absmax_scales = source,
+                         .absmax_offset = source};
+  CHECK_THROWS_WITH(nf4_quantise_cuda<float>(source, weight, {}, nullptr),
+                    "nf4_quantise: needs a workspace of 8 bytes, got 0");
 }

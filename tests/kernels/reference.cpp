@@ -291,7 +291,7 @@ std::vector<double> output_db(const LoraOutputBackward<T>& call, const AdapterOu
 template <typename P, typename T>
 Arrays formula(const LoraOutputBackward<T>& call) {
   Arrays result;
-  if (call.ds != nullptr) result["ds"] = output_ds<P>(call);
+  result["ds"] = output_ds<P>(call);
   for (int i = 0; i < call.count; ++i) {
     result["db" + std::to_string(i)] = output_db<P>(call, call.adapters[i]);
   }

@@ -172,6 +172,11 @@ TEST_CASE("Segment attention on a GPU: refuses what the device cannot take, and 
   SegmentAttentionBackward<BFloat16> backward;
   backward.input = right.input;
   CHECK_THROWS_WITH(segment_attention_backward_cuda(backward, nullptr, 1, {}, nullptr),
+                    "segment_attention_backward: tiles must not be null");
+  alignas(16) BFloat16 somewhere[72];
+  alignas(16) const AttentionTile tile{};
+  backward.out = backward.d_out = backward.d_qkv = somewhere;
+  CHECK_THROWS_WITH(segment_attention_backward_cuda(backward, &tile, 1, {}, nullptr),
                     "segment_attention_backward: workspace must have 12 bytes, got 0");
 }
 

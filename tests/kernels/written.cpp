@@ -81,7 +81,7 @@ Arrays Written<T>::of(const LoraInputBackward<T>& call) {
 template <typename T>
 Arrays Written<T>::of(const LoraOutputBackward<T>& call) {
   Arrays result;
-  if (call.ds != nullptr) result["ds"] = read(call.ds, call.rows, call.border, call.ds_stride);
+  result["ds"] = read(call.ds, call.rows, call.border, call.ds_stride);
   for (int i = 0; i < call.count; ++i) {
     const AdapterOutput<T>& adapter = call.adapters[i];
     result["db" + std::to_string(i)] =
