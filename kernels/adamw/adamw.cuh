@@ -154,13 +154,4 @@ static RADGPT_KERNEL(kAdamWThreads, 1) void adamw_kernel(AdamW call) {
   for_each_element(block, four, one);
 }
 
-static RADGPT_KERNEL(kAdamWThreads, 1) void publish_kernel(const float* master,
-                                                           TrainedTensors tensors) {
-  RADGPT_SHARED(Words4, shared, kTensorWords);
-  const AdamWBlock block = own_block(tensors, shared);
-  for_each_element(
-      block, [&](int64_t i) { publish(*block.tensor, i, load<Floats4>(master + i)); },
-      [&](int64_t i) { publish(*block.tensor, i, load<float>(master + i)); });
-}
-
 }  // namespace radgpt::kernels

@@ -73,10 +73,6 @@ void adamw_cpu(const AdamW& call, const Workers& workers);
 /// Throws Error kInput otherwise, kEnvironment when the launch fails.
 void adamw_cuda(const AdamW& call, Stream stream);
 
-/// The copies alone, from the masters as they are.
-void publish_cpu(const float* master, const TrainedTensors& tensors, const Workers& workers);
-void publish_cuda(const float* master, const TrainedTensors& tensors, Stream stream);
-
 /// 2-norm of `count` values, summed in double in an order that the number of workers does not
 /// change. NaN or infinity if any value is.
 double gradient_norm_cpu(const float* values, int64_t count, const Workers& workers);

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "kernels/adamw/adamw.h"
+#include "kernels/primitives/rounding.h"
 #include "kernels/primitives/row_loops.h"
 #include "libradgpt/base/error.h"
 
@@ -70,7 +71,7 @@ int64_t number_blocks(std::vector<TrainedTensor>& tensors) {
             "adamw: a tensor must have 1 to 2^31 - 1 elements, got ", tensor.rows, " x ",
             tensor.columns);
     tensor.first_block = static_cast<int32_t>(blocks);
-    blocks += (count + kAdamWBlock - 1) / kAdamWBlock;
+    blocks += divide_up(count, kAdamWBlock);
   }
   return blocks;
 }
@@ -83,14 +84,6 @@ void adamw_cpu(const AdamW& call, const Workers& workers) {
       const float keep = block.tensor->decay == WeightDecay::kYes ? call.keep : 1.0f;
       update(call, keep, first, first + block.count);
       publish_block(block, call.master);
-    }
-  });
-}
-
-void publish_cpu(const float* master, const TrainedTensors& tensors, const Workers& workers) {
-  workers.run(tensors.blocks, [&](int64_t begin, int64_t end) {
-    for (int64_t number = begin; number < end; ++number) {
-      publish_block(block_of(tensors, number), master);
     }
   });
 }

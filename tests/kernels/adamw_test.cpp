@@ -79,8 +79,6 @@ struct Problem {
   }
 };
 
-enum class Pass { kUpdate, kPublish };
-
 /// Points the copies of `tensors` to where copy(i, zero of its type) says.
 template <typename CopyOf>
 void place_copies(std::vector<TrainedTensor>& tensors, const CopyOf& copy) {
@@ -117,12 +115,8 @@ class DeviceRun {
                      .count = static_cast<int64_t>(problem_.tensors.size()),
                      .blocks = problem_.blocks};
   }
-  State run(Pass pass) {
-    if (pass == Pass::kUpdate) {
-      adamw_cuda(call_, nullptr);
-    } else {
-      publish_cuda(call_.master, call_.tensors, nullptr);
-    }
+  State run() {
+    adamw_cuda(call_, nullptr);
     State state;
     state.master = memory_.values<float>("master");
     state.first = memory_.values<float>("first");
@@ -148,7 +142,7 @@ class DeviceRun {
   AdamW call_;
 };
 
-State on_cpu(Problem problem, Pass pass, const Workers& workers) {
+State on_cpu(Problem problem, const Workers& workers) {
   State& state = problem.state;
   place_copies(problem.tensors, [&](size_t i, auto zero) -> decltype(zero)* {
     if constexpr (std::is_same_v<decltype(zero), float>) {
@@ -164,11 +158,7 @@ State on_cpu(Problem problem, Pass pass, const Workers& workers) {
   call.second_moment = state.second.data();
   call.tensors = {problem.tensors.data(), static_cast<int64_t>(problem.tensors.size()),
                   problem.blocks};
-  if (pass == Pass::kUpdate) {
-    adamw_cpu(call, workers);
-  } else {
-    publish_cpu(call.master, call.tensors, workers);
-  }
+  adamw_cpu(call, workers);
   return state;
 }
 
@@ -226,30 +216,21 @@ void expect_published(const Problem& problem, const State& result) {
 
 TEST_CASE("AdamW: the kernel is as accurate as the plain formula, and publishes", "[small]") {
   const Problem problem;
-  const State result = DeviceRun(problem).run(Pass::kUpdate);
+  const State result = DeviceRun(problem).run();
   expect_as_accurate_as<float>(updated<float>(problem), arrays_of(result),
                                updated<double>(problem));
   expect_published(problem, result);
   const DeviceOrder other(5);
-  CHECK(arrays_of(DeviceRun(problem).run(Pass::kUpdate)) == arrays_of(result));
+  CHECK(arrays_of(DeviceRun(problem).run()) == arrays_of(result));
 }
 
 TEST_CASE("AdamW: the CPU is as accurate as the plain formula, and publishes") {
   const Problem problem;
-  const State result = on_cpu(problem, Pass::kUpdate, OneWorker());
+  const State result = on_cpu(problem, OneWorker());
   expect_as_accurate_as<float>(updated<float>(problem), arrays_of(result),
                                updated<double>(problem));
   expect_published(problem, result);
-  CHECK(arrays_of(on_cpu(problem, Pass::kUpdate, ThreadWorkers(3))) == arrays_of(result));
-}
-
-TEST_CASE("AdamW: publishing alone leaves masters as they are", "[small]") {
-  const Problem problem;
-  for (const State& result : {DeviceRun(problem).run(Pass::kPublish),
-                              on_cpu(problem, Pass::kPublish, ThreadWorkers(2))}) {
-    CHECK(arrays_of(result) == arrays_of(problem.state));
-    expect_published(problem, result);
-  }
+  CHECK(arrays_of(on_cpu(problem, ThreadWorkers(3))) == arrays_of(result));
 }
 
 TEST_CASE("AdamW: a first update by hand") {
@@ -278,7 +259,7 @@ TEST_CASE("AdamW: a first update by hand") {
 TEST_CASE("AdamW: reads and writes each element once") {
   const Problem problem;
   DeviceRun device(problem);
-  device.run(Pass::kUpdate);
+  device.run();
   const auto requested = [&](const std::string& name) {
     return device.memory().traffic(name).requested;
   };
