@@ -38,12 +38,11 @@ AdapterInputs<T> adapter_inputs(CallMemory& memory, const InputShape& shape) {
 template <typename T>
 const T* border_input(CallMemory& memory, int64_t rows, int64_t border, int64_t used,
                       int64_t stride) {
-  T* values = memory.input<T>(rows, border, stride);
+  std::vector<double> values = memory.random(rows, border);
   for (int64_t row = 0; row < rows; ++row) {
-    std::fill(values + row * stride + used, values + row * stride + border, T{});
+    std::fill(values.begin() + row * border + used, values.begin() + (row + 1) * border, 0.0);
   }
-  memory.keep_inputs();
-  return values;
+  return memory.input<T>(values, border, stride);
 }
 
 template <typename T>
@@ -83,13 +82,8 @@ void fill_backward(Call& call, CallMemory& memory, const InputShape& shape) {
 }
 
 template <typename T>
-T* plain_input(CallMemory& memory, int64_t rows, int64_t columns, double size = 1.0) {
+const T* plain_input(CallMemory& memory, int64_t rows, int64_t columns, double size = 1.0) {
   return memory.input<T>(rows, columns, columns, size);
-}
-
-template <typename T>
-void assign(const std::vector<double>& values, T* to) {
-  for (size_t i = 0; i < values.size(); ++i) to[i] = T(static_cast<Compute<T>>(values[i]));
 }
 
 /// What the backward pass of RMSNorm is given of the forward pass.
@@ -103,14 +97,9 @@ void add_forward_results(RmsNormBackward<T>& call, CallMemory& memory, const Inp
   forward.weight = call.weight;
   forward.inputs = call.inputs;
   const Arrays results = reference(forward, Arithmetic::kExact);
-  auto* inverse_rms = plain_input<Compute<T>>(memory, call.rows, 1);
-  assign(results.at("inverse_rms"), inverse_rms);
-  call.inverse_rms = inverse_rms;
-  T* s = plain_input<T>(memory, call.rows, shape.border);
-  assign(results.at("s"), s);
-  call.s = s;
+  call.inverse_rms = memory.input<Compute<T>>(results.at("inverse_rms"), 1, 1);
+  call.s = memory.input<T>(results.at("s"), shape.border, shape.border);
   call.s_stride = shape.border;
-  memory.keep_inputs();
 }
 
 }  // namespace

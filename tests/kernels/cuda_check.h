@@ -1,6 +1,5 @@
 #pragma once
 
-#include "kernels/primitives/stream.h"
 #include "tests/catch.h"
 #include "tests/kernels/accuracy.h"
 #include "tests/kernels/call_memory.h"
@@ -10,19 +9,9 @@
 
 namespace radgpt::kernels {
 
-/// Scratch memory of a call, NaN at first.
-class CallWorkspace {
- public:
-  explicit CallWorkspace(size_t bytes) : bytes_(bytes, kPoison) {}
-  operator Workspace() { return {bytes_.data(), bytes_.size()}; }
-
- private:
-  DeviceVector<unsigned char> bytes_;
-};
-
 /// Runs a kernel of the GPU twice, with threads in different orders: it writes every element of its
 /// outputs and nothing else, the same bits both times, and is as accurate as the plain formula in
-/// its type. `run` makes its own workspace.
+/// its type. `run` takes its workspace of `memory`.
 template <typename Call, typename Run>
 void expect_right_kernel(CallMemory& memory, const Call& call, const Run& run) {
   const auto run_in_order = [&](uint64_t seed) {
@@ -35,7 +24,7 @@ void expect_right_kernel(CallMemory& memory, const Call& call, const Run& run) {
   expect_as_accurate_as<BFloat16>(reference(call, Arithmetic::kPlain), written(call),
                                   reference(call, Arithmetic::kExact));
   const std::vector<unsigned char> first = memory.outputs();
-  memory.poison();
+  memory.reset();
   run_in_order(2);
   CHECK(memory.outputs() == first);
 }

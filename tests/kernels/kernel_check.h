@@ -19,7 +19,7 @@ void expect_kernel(const Make& make, const Run& run) {
   expect_as_accurate_as<T>(reference(call, Arithmetic::kPlain), written(call),
                            reference(call, Arithmetic::kExact));
   const std::vector<unsigned char> outputs = memory.outputs();
-  memory.poison();
+  memory.reset();
   run(call, ThreadWorkers(3));
   CHECK((memory.outputs() == outputs));  // bytes are not worth printing
 }

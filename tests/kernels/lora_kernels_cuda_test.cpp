@@ -22,64 +22,67 @@ const std::vector<InputShape> kShapes = {
     {19, 48, {{32, 0.2}, {32, 0.0}}, 64, 0, true},
 };
 
-template <typename Run>
-void for_each_shape(const Run& run) {
+void run(const RmsNormForward<BFloat16>& call, CallMemory&) {
+  rms_norm_forward_cuda(call, nullptr);
+}
+void run(const RmsNormBackward<BFloat16>& call, CallMemory& memory) {
+  rms_norm_backward_cuda(call, memory.workspace(rms_norm_backward_workspace(call)), nullptr);
+}
+void run(const SwigluForward<BFloat16>& call, CallMemory&) { swiglu_forward_cuda(call, nullptr); }
+void run(const SwigluBackward<BFloat16>& call, CallMemory& memory) {
+  swiglu_backward_cuda(call, memory.workspace(swiglu_backward_workspace(call)), nullptr);
+}
+void run(const LoraInputForward<BFloat16>& call, CallMemory&) {
+  lora_input_forward_cuda(call, nullptr);
+}
+void run(const LoraInputBackward<BFloat16>& call, CallMemory& memory) {
+  lora_input_backward_cuda(call, memory.workspace(lora_input_backward_workspace(call)), nullptr);
+}
+void run(const LoraOutputBackward<BFloat16>& call, CallMemory& memory) {
+  lora_output_backward_cuda(call, memory.workspace(lora_output_backward_workspace(call)), nullptr);
+}
+
+/// make(memory, shape) is the call.
+template <typename Shape, typename Make>
+void expect_right(uint32_t seed, const Shape& shape, const Make& make) {
+  CallMemory memory(seed);
+  const auto call = make(memory, shape);
+  expect_right_kernel(memory, call, [&] { run(call, memory); });
+}
+
+template <typename Make>
+void expect_right_for_each_shape(const Make& make) {
   uint32_t seed = 0;
   for (const InputShape& shape : kShapes) {
     CAPTURE(shape.rows, shape.columns, shape.adapters.size());
-    CallMemory memory(++seed);
-    run(memory, shape);
+    expect_right(++seed, shape, make);
   }
 }
 
 }  // namespace
 
 TEST_CASE("RMSNorm on a GPU: forward is as accurate as the plain chain", "[cuda]") {
-  for_each_shape([](CallMemory& memory, const InputShape& shape) {
-    const auto call = Case::rms_norm_forward(memory, shape);
-    expect_right_kernel(memory, call, [&] { rms_norm_forward_cuda(call, nullptr); });
-  });
+  expect_right_for_each_shape(Case::rms_norm_forward);
 }
 
 TEST_CASE("RMSNorm on a GPU: backward is as accurate as the plain chain", "[cuda]") {
-  for_each_shape([](CallMemory& memory, const InputShape& shape) {
-    const auto call = Case::rms_norm_backward(memory, shape);
-    expect_right_kernel(memory, call, [&] {
-      rms_norm_backward_cuda(call, CallWorkspace(rms_norm_backward_workspace(call)), nullptr);
-    });
-  });
+  expect_right_for_each_shape(Case::rms_norm_backward);
 }
 
 TEST_CASE("SwiGLU on a GPU: forward is as accurate as the plain chain", "[cuda]") {
-  for_each_shape([](CallMemory& memory, const InputShape& shape) {
-    const auto call = Case::swiglu_forward(memory, shape);
-    expect_right_kernel(memory, call, [&] { swiglu_forward_cuda(call, nullptr); });
-  });
+  expect_right_for_each_shape(Case::swiglu_forward);
 }
 
 TEST_CASE("SwiGLU on a GPU: backward is as accurate as the plain chain", "[cuda]") {
-  for_each_shape([](CallMemory& memory, const InputShape& shape) {
-    const auto call = Case::swiglu_backward(memory, shape);
-    expect_right_kernel(memory, call, [&] {
-      swiglu_backward_cuda(call, CallWorkspace(swiglu_backward_workspace(call)), nullptr);
-    });
-  });
+  expect_right_for_each_shape(Case::swiglu_backward);
 }
 
 TEST_CASE("Plain input on a GPU: forward is as accurate as the plain chain", "[cuda]") {
-  for_each_shape([](CallMemory& memory, const InputShape& shape) {
-    const auto call = Case::lora_input_forward(memory, shape);
-    expect_right_kernel(memory, call, [&] { lora_input_forward_cuda(call, nullptr); });
-  });
+  expect_right_for_each_shape(Case::lora_input_forward);
 }
 
 TEST_CASE("Plain input on a GPU: backward is as accurate as the plain chain", "[cuda]") {
-  for_each_shape([](CallMemory& memory, const InputShape& shape) {
-    const auto call = Case::lora_input_backward(memory, shape);
-    expect_right_kernel(memory, call, [&] {
-      lora_input_backward_cuda(call, CallWorkspace(lora_input_backward_workspace(call)), nullptr);
-    });
-  });
+  expect_right_for_each_shape(Case::lora_input_backward);
 }
 
 TEST_CASE("Output on a GPU: dS and dB are as accurate as the plain chain", "[cuda]") {
@@ -90,41 +93,22 @@ TEST_CASE("Output on a GPU: dS and dB are as accurate as the plain chain", "[cud
   uint32_t seed = 100;
   for (const OutputShape& shape : shapes) {
     CAPTURE(shape.rows, shape.out_features, shape.ranks.size());
-    CallMemory memory(++seed);
-    const auto call = Case::lora_output_backward(memory, shape);
-    expect_right_kernel(memory, call, [&] {
-      lora_output_backward_cuda(call, CallWorkspace(lora_output_backward_workspace(call)), nullptr);
-    });
+    expect_right(++seed, shape, Case::lora_output_backward);
   }
 }
 
 TEST_CASE("RMSNorm on a GPU: three adapters of 64 ranks take a pass each for dA", "[cuda]") {
-  CallMemory memory(11);
   const InputShape shape{21, 296, {{64, 0.1}, {64, 0.2}, {64, 0.0}}, 192};
-  const auto forward = Case::rms_norm_forward(memory, shape);
-  expect_right_kernel(memory, forward, [&] { rms_norm_forward_cuda(forward, nullptr); });
-  CallMemory backward_memory(12);
-  const auto backward = Case::rms_norm_backward(backward_memory, shape);
-  expect_right_kernel(backward_memory, backward, [&] {
-    rms_norm_backward_cuda(backward, CallWorkspace(rms_norm_backward_workspace(backward)), nullptr);
-  });
+  expect_right(11, shape, Case::rms_norm_forward);
+  expect_right(12, shape, Case::rms_norm_backward);
 }
 
 TEST_CASE("Input kernels on a GPU: without adapters only X and its gradient", "[cuda]") {
   const InputShape shape{19, 264, {}};
-  CallMemory norm(1), norm_backward(2), swiglu(3), swiglu_backward(4);
-  const auto norm_call = Case::rms_norm_forward(norm, shape);
-  expect_right_kernel(norm, norm_call, [&] { rms_norm_forward_cuda(norm_call, nullptr); });
-  const auto norm_gradient = Case::rms_norm_backward(norm_backward, shape);
-  expect_right_kernel(norm_backward, norm_gradient, [&] {
-    rms_norm_backward_cuda(norm_gradient, CallWorkspace(rms_norm_backward_workspace(norm_gradient)),
-                           nullptr);
-  });
-  const auto swiglu_call = Case::swiglu_forward(swiglu, shape);
-  expect_right_kernel(swiglu, swiglu_call, [&] { swiglu_forward_cuda(swiglu_call, nullptr); });
-  const auto swiglu_gradient = Case::swiglu_backward(swiglu_backward, shape);
-  expect_right_kernel(swiglu_backward, swiglu_gradient,
-                      [&] { swiglu_backward_cuda(swiglu_gradient, {}, nullptr); });
+  expect_right(1, shape, Case::rms_norm_forward);
+  expect_right(2, shape, Case::rms_norm_backward);
+  expect_right(3, shape, Case::swiglu_forward);
+  expect_right(4, shape, Case::swiglu_backward);
 }
 
 TEST_CASE("Kernels of a GPU: refuse what they cannot do and say why", "[cuda]") {
@@ -206,37 +190,23 @@ TEST_CASE("Output on a GPU: without rows dB is zero", "[cuda]") {
 
 TEST_CASE("Input kernels on a GPU: a border without adapters is zero", "[cuda]") {
   const InputShape shape{19, 72, {}, 16, 8};
-  CallMemory norm(1), swiglu(2), plain(3);
-  const auto norm_call = Case::rms_norm_forward(norm, shape);
-  expect_right_kernel(norm, norm_call, [&] { rms_norm_forward_cuda(norm_call, nullptr); });
-  const auto swiglu_call = Case::swiglu_forward(swiglu, shape);
-  expect_right_kernel(swiglu, swiglu_call, [&] { swiglu_forward_cuda(swiglu_call, nullptr); });
-  const auto plain_call = Case::lora_input_forward(plain, shape);
-  expect_right_kernel(plain, plain_call, [&] { lora_input_forward_cuda(plain_call, nullptr); });
+  expect_right(1, shape, Case::rms_norm_forward);
+  expect_right(2, shape, Case::swiglu_forward);
+  expect_right(3, shape, Case::lora_input_forward);
 }
 
 // 51 ranks, but nine tiles of eight, more than the registers hold.
 TEST_CASE("Input kernels on a GPU: three adapters of 17 ranks", "[cuda]") {
   const InputShape shape{21, 72, {{17, 0.1}, {17, 0.0}, {17, 0.5}}, 56, 8};
-  CallMemory norm(1), plain(2), plain_forward(3), swiglu(4);
-  const auto norm_call = Case::rms_norm_backward(norm, shape);
-  expect_right_kernel(norm, norm_call, [&] {
-    rms_norm_backward_cuda(norm_call, CallWorkspace(rms_norm_backward_workspace(norm_call)),
-                           nullptr);
-  });
-  const auto forward_call = Case::lora_input_forward(plain_forward, shape);
-  expect_right_kernel(plain_forward, forward_call,
-                      [&] { lora_input_forward_cuda(forward_call, nullptr); });
-  const auto plain_call = Case::lora_input_backward(plain, shape);
-  expect_right_kernel(plain, plain_call, [&] {
-    lora_input_backward_cuda(plain_call, CallWorkspace(lora_input_backward_workspace(plain_call)),
-                             nullptr);
-  });
-  CHECK_THROWS_WITH(swiglu_forward_cuda(Case::swiglu_forward(swiglu, shape), nullptr),
+  expect_right(1, shape, Case::rms_norm_backward);
+  expect_right(2, shape, Case::lora_input_forward);
+  expect_right(3, shape, Case::lora_input_backward);
+  CallMemory memory(4);
+  CHECK_THROWS_WITH(swiglu_forward_cuda(Case::swiglu_forward(memory, shape), nullptr),
                     "swiglu_forward: 3 adapters of one input may have 16 ranks each on a GPU");
-  const auto wide = Case::swiglu_backward(swiglu, {3, 16, {{64, 0.0}, {64, 0.0}}, 128});
+  const auto wide = Case::swiglu_backward(memory, {3, 16, {{64, 0.0}, {64, 0.0}}, 128});
   CHECK_THROWS_WITH(
-      swiglu_backward_cuda(wide, CallWorkspace(swiglu_backward_workspace(wide)), nullptr),
+      swiglu_backward_cuda(wide, memory.workspace(swiglu_backward_workspace(wide)), nullptr),
       "swiglu_backward: 2 adapters of one input may have 32 ranks each on a GPU");
 }
 
@@ -277,7 +247,7 @@ TEST_CASE("RMSNorm on a GPU: refuses arrays that are missing or astray", "[cuda]
        {"y_stride must be at least 24", [](Forward& call) { call.y_stride = 16; }}},
       [](const Forward& call) { rms_norm_forward_cuda(call, nullptr); });
   using Backward = RmsNormBackward<BFloat16>;
-  CallWorkspace workspace(1 << 12);
+  const Workspace workspace = memory.workspace(1 << 12);
   expect_refusals<Backward>(
       Case::rms_norm_backward(memory, kSmall),
       {{"inverse_rms must not be null", [](Backward& call) { call.inverse_rms = nullptr; }},
@@ -296,7 +266,7 @@ TEST_CASE("RMSNorm on a GPU: refuses arrays that are missing or astray", "[cuda]
 TEST_CASE("Output on a GPU: refuses arrays that are missing or astray", "[cuda]") {
   CallMemory memory(1);
   using Call = LoraOutputBackward<BFloat16>;
-  CallWorkspace workspace(1 << 12);
+  const Workspace workspace = memory.workspace(1 << 12);
   expect_refusals<Call>(
       Case::lora_output_backward(memory, {3, 32, {4, 3}, 8, 8, 8}),
       {{"dy must not be null", [](Call& call) { call.dy = nullptr; }},
