@@ -5,7 +5,7 @@
 //   traffic_table [M K N [RANK DROPOUT]]         1030 520 776 8 0.1
 //
 // In units of 2 M K and 2 M N bytes, one reading or writing of X or Y in bf16. Terms in the rank
-// are left out, and S, which stands in the rows of X.
+// stand apart, as the adapter's own arrays: S, A, B, their gradients and partial sums of them.
 
 #include <cstdio>
 #include <cstdlib>
@@ -45,14 +45,8 @@ Bytes bytes_of(const Formula& formula, const LinearShape& shape) {
           formula.backward_x * x + formula.backward_y * y};
 }
 
-Bytes measured(LinearShape shape, LinearInput input) {
-  shape.input = input;
-  const LinearTraffic adapted = linear_traffic(shape);
-  const int64_t s = 2 * shape.rows * ((shape.rank + 15) / 16 * 16);
-  shape.rank = 0;
-  const LinearTraffic frozen = linear_traffic(shape);
-  return {static_cast<double>(adapted.forward.activations - frozen.forward.activations - s),
-          static_cast<double>(adapted.backward.activations - frozen.backward.activations)};
+Bytes bytes_of(int64_t forward, int64_t backward) {
+  return {static_cast<double>(forward), static_cast<double>(backward)};
 }
 
 void print(const char* name, const char* how, const Bytes& bytes, const LinearShape& shape) {
@@ -80,7 +74,13 @@ void print_table(const LinearShape& shape) {
   }
   for (const Ours& ours : kOurs) {
     print(ours.formula.name, "formula", bytes_of(ours.formula, shape), shape);
-    print("", "counted", measured(shape, ours.input), shape);
+    LinearShape counted = shape;
+    counted.input = ours.input;
+    const LinearTraffic extra = adapter_traffic(counted);
+    const AdapterBytes own = adapter_formula(counted);
+    print("", "counted", bytes_of(extra.forward.activations, extra.backward.activations), shape);
+    print("  its own arrays", "formula", bytes_of(own.forward, own.backward), shape);
+    print("", "counted", bytes_of(extra.forward.adapter, extra.backward.adapter), shape);
   }
 }
 

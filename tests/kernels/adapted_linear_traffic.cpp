@@ -166,6 +166,42 @@ PassTraffic backward(const LinearShape& shape) {
 
 }  // namespace
 
+PassTraffic& PassTraffic::operator-=(const PassTraffic& other) {
+  activations -= other.activations;
+  activation_requests -= other.activation_requests;
+  adapter -= other.adapter;
+  return *this;
+}
+
 LinearTraffic linear_traffic(const LinearShape& shape) { return {forward(shape), backward(shape)}; }
+
+LinearTraffic adapter_traffic(const LinearShape& shape) {
+  LinearShape without = shape;
+  without.rank = 0;
+  LinearTraffic extra = linear_traffic(shape);
+  const LinearTraffic frozen = linear_traffic(without);
+  extra.forward -= frozen.forward;
+  extra.backward -= frozen.backward;
+  const int64_t s = 2 * shape.rows * border_of(shape);
+  extra.forward.activations -= s;
+  extra.forward.adapter += s;
+  return extra;
+}
+
+AdapterBytes adapter_formula(const LinearShape& shape) {
+  const int64_t row_blocks = (shape.rows + 511) / 512, column_blocks = (shape.out + 255) / 256;
+  const int64_t s = 2 * shape.rows * border_of(shape), b = 2 * shape.out * border_of(shape);
+  const int64_t a = 2 * shape.in * shape.rank;
+  // dS and dB: partial sums of blocks of columns and of rows are written and read.
+  const int64_t output =
+      2 * s + b +
+      shape.rank * (8 * (column_blocks * shape.rows + row_blocks * shape.out) + 4 * shape.out);
+  const int64_t input = s + a + shape.rank * shape.in * (8 * row_blocks + 4);  // dS, A; dA likewise
+  // dx and dA in a pass each over x: the second one reads dS, weight and 1 / rms again, the first
+  // S.
+  const int64_t norm =
+      shape.input == LinearInput::kRmsNorm ? 2 * s + 2 * shape.in + 4 * shape.rows : 0;
+  return {a + s, output + input + norm};
+}
 
 }  // namespace radgpt::kernels

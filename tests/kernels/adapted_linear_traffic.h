@@ -26,8 +26,11 @@ struct PassTraffic {
   int64_t activations = 0;
   /// The same with every load counted: what lies above `activations` comes from the cache.
   int64_t activation_requests = 0;
-  /// A, B, S, dS, dA, dB and partial sums: terms in rank x rows, in or out.
+  /// A, B, S, dS, dA, dB and partial sums: terms in rank x rows, in or out. The norm's weight and
+  /// 1 / rms too.
   int64_t adapter = 0;
+
+  PassTraffic& operator-=(const PassTraffic& other);
 };
 
 struct LinearTraffic {
@@ -38,5 +41,17 @@ struct LinearTraffic {
 /// Runs all our kernels of one linear layer, forward and backward, through the executor. The matrix
 /// products between them are those of the frozen layer, with up to 64 columns more, and not in it.
 LinearTraffic linear_traffic(const LinearShape& shape);
+
+/// What the adapter of the layer adds to a frozen one. S stands behind X in the same rows, but is
+/// the adapter's here.
+LinearTraffic adapter_traffic(const LinearShape& shape);
+
+struct AdapterBytes {
+  int64_t forward;
+  int64_t backward;
+};
+
+/// PassTraffic::adapter of adapter_traffic by formula.
+AdapterBytes adapter_formula(const LinearShape& shape);
 
 }  // namespace radgpt::kernels
