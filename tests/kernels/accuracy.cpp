@@ -10,15 +10,6 @@ namespace radgpt::kernels {
 
 namespace {
 
-/// Half of the distance from 1 to the next number; in double, where there is nothing more precise
-/// to compare with, what a thousand of them may add up to.
-template <typename T>
-constexpr double kRounding = 0x1p-24;
-template <>
-constexpr double kRounding<double> = 0x1p-43;
-template <>
-constexpr double kRounding<BFloat16> = 0x1p-8;
-
 struct Size {
   double norm = 0;
   double largest = 0;
@@ -41,36 +32,38 @@ Size distance(std::span<const double> values, std::span<const double> exact) {
 
 }  // namespace
 
-template <typename T>
-void expect_as_accurate_as(std::span<const double> naive, std::span<const double> fused,
-                           std::span<const double> exact) {
-  REQUIRE(naive.size() == exact.size());
-  REQUIRE(fused.size() == exact.size());
-  const Size plain = distance(naive, exact), ours = distance(fused, exact), all = size_of(exact);
-  CHECK(ours.norm <= 2 * plain.norm + kRounding<T> / 2 * all.norm);
-  CHECK(ours.largest <= 2 * plain.largest + kRounding<T> * all.largest);
+template <>
+double rounding_of<float>() {
+  return 0x1p-24;
+}
+template <>
+double rounding_of<double>() {
+  return 0x1p-43;
+}
+template <>
+double rounding_of<BFloat16>() {
+  return 0x1p-8;
 }
 
-template <typename T>
-void expect_as_accurate_as(const Arrays& naive, const Arrays& fused, const Arrays& exact) {
+void expect_as_accurate_as(std::span<const double> naive, const WrittenArray& fused,
+                           std::span<const double> exact) {
+  REQUIRE(naive.size() == exact.size());
+  REQUIRE(fused.values.size() == exact.size());
+  const Size plain = distance(naive, exact), ours = distance(fused.values, exact);
+  const Size all = size_of(exact);
+  CHECK(ours.norm <= 2 * plain.norm + fused.rounding / 2 * all.norm);
+  CHECK(ours.largest <= 2 * plain.largest + fused.rounding * all.largest);
+}
+
+void expect_as_accurate_as(const Arrays& naive, const WrittenArrays& fused, const Arrays& exact) {
   REQUIRE(naive.size() == exact.size());
   REQUIRE(fused.size() == exact.size());
   for (const auto& [name, values] : exact) {
     INFO(name);
     REQUIRE(naive.contains(name));
     REQUIRE(fused.contains(name));
-    expect_as_accurate_as<T>(naive.at(name), fused.at(name), values);
+    expect_as_accurate_as(naive.at(name), fused.at(name), values);
   }
 }
-
-template void expect_as_accurate_as<float>(std::span<const double>, std::span<const double>,
-                                           std::span<const double>);
-template void expect_as_accurate_as<double>(std::span<const double>, std::span<const double>,
-                                            std::span<const double>);
-template void expect_as_accurate_as<BFloat16>(std::span<const double>, std::span<const double>,
-                                              std::span<const double>);
-template void expect_as_accurate_as<float>(const Arrays&, const Arrays&, const Arrays&);
-template void expect_as_accurate_as<double>(const Arrays&, const Arrays&, const Arrays&);
-template void expect_as_accurate_as<BFloat16>(const Arrays&, const Arrays&, const Arrays&);
 
 }  // namespace radgpt::kernels

@@ -183,10 +183,10 @@ Arrays updated(const Problem& problem) {
   return result;
 }
 
-Arrays arrays_of(const State& state) {
-  return {{"master", widened(state.master)},
-          {"first", widened(state.first)},
-          {"second", widened(state.second)}};
+WrittenArrays arrays_of(const State& state) {
+  return {{"master", written_array(state.master)},
+          {"first", written_array(state.first)},
+          {"second", written_array(state.second)}};
 }
 
 template <typename T>
@@ -217,8 +217,7 @@ void expect_published(const Problem& problem, const State& result) {
 TEST_CASE("AdamW: the kernel is as accurate as the plain formula, and publishes", "[small]") {
   const Problem problem;
   const State result = DeviceRun(problem).run();
-  expect_as_accurate_as<float>(updated<float>(problem), arrays_of(result),
-                               updated<double>(problem));
+  expect_as_accurate_as(updated<float>(problem), arrays_of(result), updated<double>(problem));
   expect_published(problem, result);
   const DeviceOrder other(5);
   CHECK(arrays_of(DeviceRun(problem).run()) == arrays_of(result));
@@ -227,8 +226,7 @@ TEST_CASE("AdamW: the kernel is as accurate as the plain formula, and publishes"
 TEST_CASE("AdamW: the CPU is as accurate as the plain formula, and publishes") {
   const Problem problem;
   const State result = on_cpu(problem, OneWorker());
-  expect_as_accurate_as<float>(updated<float>(problem), arrays_of(result),
-                               updated<double>(problem));
+  expect_as_accurate_as(updated<float>(problem), arrays_of(result), updated<double>(problem));
   expect_published(problem, result);
   CHECK(arrays_of(on_cpu(problem, ThreadWorkers(3))) == arrays_of(result));
 }

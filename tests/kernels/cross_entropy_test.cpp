@@ -99,9 +99,9 @@ Problem<BFloat16> on_device(const Problem<BFloat16>& problem, uint64_t order) {
 template <typename T>
 void expect_right(const Problem<T>& problem, const Problem<T>& result) {
   const Result exact = formula<double, double>(problem), naive = formula<Compute<T>, T>(problem);
-  expect_as_accurate_as<Compute<T>>(naive.log_probabilities, widened(result.log_probabilities),
-                                    exact.log_probabilities);
-  expect_as_accurate_as<T>(naive.gradient, result.matrix(), exact.gradient);
+  expect_as_accurate_as(naive.log_probabilities, written_array(result.log_probabilities),
+                        exact.log_probabilities);
+  expect_as_accurate_as(naive.gradient, {result.matrix(), rounding_of<T>()}, exact.gradient);
   for (int64_t row = 0; row < problem.rows; ++row) {
     for (int64_t i = problem.vocabulary; i < problem.stride; ++i) {
       const int64_t at = row * problem.stride + i;

@@ -120,7 +120,7 @@ void expect_right_on_the_cpu() {
       const auto naive = product<Compute<T>, Out>(problem);
       const auto exact = product<double, double>(problem);
       gemm_cpu(problem.call(), OneWorker());
-      expect_as_accurate_as<Out>(widened(naive), widened(problem.d), exact);
+      expect_as_accurate_as(widened(naive), written_array(problem.d), exact);
       gemm_cpu(two.call(), ThreadWorkers(2));
       CHECK(widened(two.d) == widened(problem.d));
     }
@@ -200,8 +200,8 @@ std::vector<Out> product_of_device(Problem<BFloat16, Out> problem) {
 
 void expect_sums_in_fp32(const Problem<BFloat16, BFloat16>& problem,
                          const std::vector<BFloat16>& result) {
-  expect_as_accurate_as<BFloat16>(widened(product<float, BFloat16>(problem)), widened(result),
-                                  product<double, double>(problem));
+  expect_as_accurate_as(widened(product<float, BFloat16>(problem)), written_array(result),
+                        product<double, double>(problem));
 }
 
 /// Tensor cores cut off where a processor rounds: the bound is that of any order of additions that

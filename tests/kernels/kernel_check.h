@@ -7,21 +7,30 @@
 
 namespace radgpt::kernels {
 
-/// Makes a call with make(memory), runs it with run(call, workers) and checks that it writes every
-/// output and nothing else, as accurately as the plain chain, and the same bits whatever the number
-/// of workers.
-template <typename T, typename Make, typename Run>
+/// Passes if first() runs the call so that it writes every element of its outputs and nothing else,
+/// as accurately as the plain chain, and second() gives the same bits.
+template <typename Call, typename First, typename Second>
+void expect_right_twice(CallMemory& memory, const Call& call, const First& first,
+                        const Second& second) {
+  // Before a result may take the place of an input.
+  const Arrays plain = reference(call, Arithmetic::kPlain);
+  const Arrays exact = reference(call, Arithmetic::kExact);
+  first();
+  memory.expect_written();
+  expect_as_accurate_as(plain, written(call), exact);
+  const std::vector<unsigned char> outputs = memory.outputs();
+  memory.reset();
+  second();
+  CHECK((memory.outputs() == outputs));  // bytes are not worth printing
+}
+
+/// The call of make(memory), run with run(call, workers) by one worker and by three.
+template <typename Make, typename Run>
 void expect_kernel(const Make& make, const Run& run) {
   CallMemory memory(1);
   const auto call = make(memory);
-  run(call, OneWorker());
-  memory.expect_written();
-  expect_as_accurate_as<T>(reference(call, Arithmetic::kPlain), written(call),
-                           reference(call, Arithmetic::kExact));
-  const std::vector<unsigned char> outputs = memory.outputs();
-  memory.reset();
-  run(call, ThreadWorkers(3));
-  CHECK((memory.outputs() == outputs));  // bytes are not worth printing
+  expect_right_twice(
+      memory, call, [&] { run(call, OneWorker()); }, [&] { run(call, ThreadWorkers(3)); });
 }
 
 /// Shapes that no tile divides, all ranks and masks of interest.

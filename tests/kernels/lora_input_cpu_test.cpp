@@ -9,12 +9,10 @@ TEMPLATE_TEST_CASE("LoRA input on the CPU: forward and backward are as accurate 
   using T = TestType;
   for (const InputShape& shape : odd_input_shapes()) {
     INFO(text_of(shape));
-    expect_kernel<T>(
-        [&](CallMemory& memory) { return Cases<T>::lora_input_forward(memory, shape); },
-        lora_input_forward_cpu<T>);
-    expect_kernel<T>(
-        [&](CallMemory& memory) { return Cases<T>::lora_input_backward(memory, shape); },
-        lora_input_backward_cpu<T>);
+    expect_kernel([&](CallMemory& memory) { return Cases<T>::lora_input_forward(memory, shape); },
+                  lora_input_forward_cpu<T>);
+    expect_kernel([&](CallMemory& memory) { return Cases<T>::lora_input_backward(memory, shape); },
+                  lora_input_backward_cpu<T>);
   }
 }
 
@@ -35,7 +33,7 @@ TEST_CASE("LoRA input on the CPU: the gradient may take the place of dy") {
   auto call = Cases<BFloat16>::lora_input_backward(
       memory, {.rows = 90, .columns = 40, .adapters = {{4, 0.1}}, .border = 16});
   lora_input_backward_cpu(call, OneWorker());
-  const Arrays apart = written(call);
+  const WrittenArrays apart = written(call);
   call.dx = const_cast<BFloat16*>(call.dy);
   lora_input_backward_cpu(call, OneWorker());
   CHECK(written(call) == apart);
@@ -46,10 +44,10 @@ TEST_CASE("LoRA input on the CPU: without dA wanted dx is the same") {
   auto call = Cases<float>::lora_input_backward(
       memory, {.rows = 70, .columns = 40, .adapters = {{4, 0.1}, {8, 0.0}}, .border = 16});
   lora_input_backward_cpu(call, OneWorker());
-  const Arrays all = written(call);
+  const WrittenArrays all = written(call);
   call.gradients.da[0] = call.gradients.da[1] = nullptr;
   lora_input_backward_cpu(call, OneWorker());
-  CHECK(written(call) == Arrays{{"dx", all.at("dx")}});
+  CHECK(written(call) == WrittenArrays{{"dx", all.at("dx")}});
 }
 
 }  // namespace

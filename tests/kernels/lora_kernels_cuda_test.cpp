@@ -139,9 +139,9 @@ void expect_zero_sums(CallMemory& memory, const Call& call, size_t workspace, co
   run(call, Workspace{}, nullptr);
   synchronise();
   memory.expect_written();
-  for (const auto& [name, values] : written(call)) {
+  for (const auto& [name, array] : written(call)) {
     INFO(name);
-    CHECK(values == std::vector<double>(values.size()));
+    CHECK(array.values == std::vector<double>(array.values.size()));
   }
 }
 

@@ -25,9 +25,8 @@ TEMPLATE_TEST_CASE("LoRA output on the CPU: as accurate as the chain", "", float
   using T = TestType;
   for (const OutputShape& shape : odd_output_shapes()) {
     INFO(shape.rows << " x " << shape.out_features << ", rank " << shape.ranks[0]);
-    expect_kernel<T>(
-        [&](CallMemory& memory) { return Cases<T>::lora_output_backward(memory, shape); },
-        lora_output_backward_cpu<T>);
+    expect_kernel([&](CallMemory& memory) { return Cases<T>::lora_output_backward(memory, shape); },
+                  lora_output_backward_cpu<T>);
   }
 }
 

@@ -163,7 +163,7 @@ void expect_bordered(Quantised& quantised, const Bordered& bordered,
   }
   std::vector<double> plain;
   for (const float value : meaning<float>(quantised)) plain.push_back(BFloat16(value));
-  expect_as_accurate_as<BFloat16>(plain, weight, meaning<double>(quantised));
+  expect_as_accurate_as(plain, {weight, rounding_of<BFloat16>()}, meaning<double>(quantised));
 }
 
 struct Size {

@@ -81,7 +81,7 @@ Arrays adapter_gradients(const Call& call, const Matrix<P>& y) {
           sum +=
               static_cast<Sum>(ds[row * call.gradients.ds_stride]) * input[row * call.columns + k];
         }
-        da.push_back(P::round(sum));
+        da.push_back(sum);
       }
     }
     result["da" + std::to_string(i)] = widened<P>(da);
@@ -185,7 +185,6 @@ Arrays formula(const RmsNormBackward<T>& call) {
       dx[at] = P::round(dx[at] + static_cast<Sum>(call.residual_gradient[at]));
     }
   }
-  for (Sum& sum : dweight) sum = P::round(sum);
   result["dx"] = widened<P>(dx);
   if (call.dweight != nullptr) result["dweight"] = widened<P>(dweight);
   return result;
@@ -282,7 +281,7 @@ std::vector<double> output_db(const LoraOutputBackward<T>& call, const AdapterOu
                         static_cast<Sum>(adapter.scale)) *
                static_cast<Sum>(call.s[row * call.s_stride + c]);
       }
-      db.push_back(P::round(sum));
+      db.push_back(sum);
     }
   }
   return db;

@@ -10,7 +10,9 @@ namespace radgpt::kernels {
 
 enum class Arithmetic {
   kExact,  ///< double, nothing rounded
-  kPlain   ///< the unfused chain as peft does it: the result of each operation rounded to T
+  /// The unfused chain as peft does it: the result of each operation rounded to T, but what a call
+  /// writes as sums left as such.
+  kPlain
 };
 
 /// Use reference().

@@ -11,12 +11,10 @@ TEMPLATE_TEST_CASE("RMSNorm on the CPU: forward and backward are as accurate as 
     for (const bool residual : {false, true}) {
       shape.residual = residual;
       INFO(text_of(shape) << (residual ? " with residual" : ""));
-      expect_kernel<T>(
-          [&](CallMemory& memory) { return Cases<T>::rms_norm_forward(memory, shape); },
-          rms_norm_forward_cpu<T>);
-      expect_kernel<T>(
-          [&](CallMemory& memory) { return Cases<T>::rms_norm_backward(memory, shape); },
-          rms_norm_backward_cpu<T>);
+      expect_kernel([&](CallMemory& memory) { return Cases<T>::rms_norm_forward(memory, shape); },
+                    rms_norm_forward_cpu<T>);
+      expect_kernel([&](CallMemory& memory) { return Cases<T>::rms_norm_backward(memory, shape); },
+                    rms_norm_backward_cpu<T>);
     }
   }
 }
@@ -40,13 +38,13 @@ TEST_CASE("RMSNorm on the CPU: without dy only dA is written, the same as with i
   CallMemory memory(2);
   auto call = Cases<float>::rms_norm_backward(memory, shape);
   rms_norm_backward_cpu(call, OneWorker());
-  const Arrays all = written(call);
+  const WrittenArrays all = written(call);
   memory.reset();
   call.dy = nullptr;
   call.dx = nullptr;
   call.dweight = nullptr;
   rms_norm_backward_cpu(call, OneWorker());
-  const Arrays some = written(call);
+  const WrittenArrays some = written(call);
   CHECK(some.size() == 2);
   for (const auto& [name, values] : some) CHECK(values == all.at(name));
 }
@@ -56,8 +54,8 @@ TEST_CASE("RMSNorm on the CPU: no rows give zero sums") {
   const auto call = Cases<float>::rms_norm_backward(
       memory, {.rows = 0, .columns = 40, .adapters = {{4, 0.1}}, .border = 16});
   rms_norm_backward_cpu(call, OneWorker());
-  CHECK(written(call).at("da0") == std::vector<double>(160));
-  CHECK(written(call).at("dweight") == std::vector<double>(40));
+  CHECK(written(call).at("da0").values == std::vector<double>(160));
+  CHECK(written(call).at("dweight").values == std::vector<double>(40));
 }
 
 }  // namespace

@@ -13,16 +13,16 @@ std::vector<V> poisoned(int64_t count) {
 }
 
 template <typename T>
-Arrays run(const AttentionCase<T>& of, const Workers& workers) {
+WrittenArrays run(const AttentionCase<T>& of, const Workers& workers) {
   const int64_t tokens = of.input.tokens;
   auto out = poisoned<T>(tokens * of.hidden()), d_qkv = poisoned<T>(3 * tokens * of.hidden());
   auto log_sums = poisoned<Compute<T>>(tokens * of.input.heads);
   segment_attention_forward_cpu<T>({of.input, out.data(), log_sums.data()}, of.groups(), workers);
   segment_attention_backward_cpu<T>(
       {of.input, log_sums.data(), nullptr, of.d_out.data(), d_qkv.data()}, of.groups(), workers);
-  return {{"out", {out.begin(), out.end()}},
-          {"log_sums", {log_sums.begin(), log_sums.end()}},
-          {"d_qkv", {d_qkv.begin(), d_qkv.end()}}};
+  return {{"out", written_array(out)},
+          {"log_sums", written_array(log_sums)},
+          {"d_qkv", written_array(d_qkv)}};
 }
 
 PackLayout mixed_segments() {
@@ -39,9 +39,9 @@ TEMPLATE_TEST_CASE("Segment attention on a CPU: as accurate as the unfused chain
       INFO("head_dim " << head_dim << " ALiBi " << (bias == Bias::kAlibi) << " RoPE "
                        << (rotated == Rotated::kYes));
       const AttentionCase<TestType> of(mixed_segments(), 3, head_dim, bias, rotated);
-      const Arrays alone = run(of, OneWorker());
-      expect_as_accurate_as<TestType>(of.reference(Arithmetic::kPlain), alone,
-                                      of.reference(Arithmetic::kExact));
+      const WrittenArrays alone = run(of, OneWorker());
+      expect_as_accurate_as(of.reference(Arithmetic::kPlain), alone,
+                            of.reference(Arithmetic::kExact));
       CHECK(run(of, ThreadWorkers(3)) == alone);
     }
   }

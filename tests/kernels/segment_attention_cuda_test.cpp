@@ -9,8 +9,6 @@ namespace {
 
 using Case = AttentionCase<BFloat16>;
 
-std::vector<double> widened(const auto& values) { return {values.begin(), values.end()}; }
-
 /// Forward and backward pass on the device.
 struct DeviceRun {
   DeviceMemory memory;
@@ -42,18 +40,18 @@ struct DeviceRun {
                                     {memory.output<std::byte>("workspace", bytes), bytes}, nullptr);
   }
 
-  Arrays arrays() const {
-    return {{"out", widened(memory.values<BFloat16>("out"))},
-            {"log_sums", widened(memory.values<float>("log_sums"))},
-            {"d_qkv", widened(memory.values<BFloat16>("d_qkv"))}};
+  WrittenArrays arrays() const {
+    return {{"out", written_array(memory.values<BFloat16>("out"))},
+            {"log_sums", written_array(memory.values<float>("log_sums"))},
+            {"d_qkv", written_array(memory.values<BFloat16>("d_qkv"))}};
   }
 };
 
 void expect_accurate(const Case& of) {
   const DeviceRun run(of);
   for (const char* name : {"out", "log_sums", "d_qkv"}) CHECK(run.memory.every_byte_written(name));
-  expect_as_accurate_as<BFloat16>(of.reference(Arithmetic::kPlain), run.arrays(),
-                                  of.reference(Arithmetic::kExact));
+  expect_as_accurate_as(of.reference(Arithmetic::kPlain), run.arrays(),
+                        of.reference(Arithmetic::kExact));
 }
 
 TEST_CASE("Segment attention on a GPU: as accurate as the unfused chain for every width of heads",

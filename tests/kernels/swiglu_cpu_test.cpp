@@ -9,10 +9,10 @@ TEMPLATE_TEST_CASE("SwiGLU on the CPU: forward and backward are as accurate as t
   using T = TestType;
   for (const InputShape& shape : odd_input_shapes()) {
     INFO(text_of(shape));
-    expect_kernel<T>([&](CallMemory& memory) { return Cases<T>::swiglu_forward(memory, shape); },
-                     swiglu_forward_cpu<T>);
-    expect_kernel<T>([&](CallMemory& memory) { return Cases<T>::swiglu_backward(memory, shape); },
-                     swiglu_backward_cpu<T>);
+    expect_kernel([&](CallMemory& memory) { return Cases<T>::swiglu_forward(memory, shape); },
+                  swiglu_forward_cpu<T>);
+    expect_kernel([&](CallMemory& memory) { return Cases<T>::swiglu_backward(memory, shape); },
+                  swiglu_backward_cpu<T>);
   }
 }
 
@@ -21,7 +21,7 @@ TEST_CASE("SwiGLU on the CPU: the gradient may take the place of gate and up") {
   auto call = Cases<BFloat16>::swiglu_backward(
       memory, {.rows = 90, .columns = 40, .adapters = {{4, 0.1}}, .border = 16});
   swiglu_backward_cpu(call, OneWorker());
-  const Arrays apart = written(call);
+  const WrittenArrays apart = written(call);
   call.d_gate_up = const_cast<BFloat16*>(call.gate_up);
   swiglu_backward_cpu(call, OneWorker());
   CHECK(written(call) == apart);
@@ -32,7 +32,7 @@ TEST_CASE("SwiGLU on the CPU: without dy only dA is written, the same as with it
   auto call = Cases<float>::swiglu_backward(
       memory, {.rows = 70, .columns = 40, .adapters = {{4, 0.1}, {8, 0.0}}, .border = 16});
   swiglu_backward_cpu(call, OneWorker());
-  const Arrays all = written(call);
+  const WrittenArrays all = written(call);
   call.dy = nullptr;
   call.d_gate_up = nullptr;
   swiglu_backward_cpu(call, OneWorker());

@@ -5,25 +5,23 @@ namespace radgpt::kernels {
 namespace {
 
 template <typename T>
-std::vector<double> read(const T* from, int64_t rows, int64_t columns, int64_t stride) {
-  std::vector<double> values;
+WrittenArray read(const T* from, int64_t rows, int64_t columns, int64_t stride) {
+  std::vector<T> values;
   for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t k = 0; k < columns; ++k) {
-      values.push_back(static_cast<double>(static_cast<Compute<T>>(from[row * stride + k])));
-    }
+    values.insert(values.end(), from + row * stride, from + row * stride + columns);
   }
-  return values;
+  return written_array(values);
 }
 
 template <typename Call>
-Arrays written_border(const Call& call) {
+WrittenArrays written_border(const Call& call) {
   return {{"y", read(call.y, call.rows, call.columns, call.y_stride)},
           {"s", read(call.y + call.columns, call.rows, call.border, call.y_stride)}};
 }
 
 template <typename Call>
-Arrays written_gradients(const Call& call) {
-  Arrays result;
+WrittenArrays written_gradients(const Call& call) {
+  WrittenArrays result;
   for (int i = 0; i < call.inputs.count; ++i) {
     if (call.gradients.da[i] == nullptr) continue;
     result["da" + std::to_string(i)] =
@@ -35,8 +33,8 @@ Arrays written_gradients(const Call& call) {
 }  // namespace
 
 template <typename T>
-Arrays Written<T>::of(const RmsNormForward<T>& call) {
-  Arrays result = written_border(call);
+WrittenArrays Written<T>::of(const RmsNormForward<T>& call) {
+  WrittenArrays result = written_border(call);
   result["inverse_rms"] = read(call.inverse_rms, call.rows, 1, 1);
   if (call.residual != nullptr)
     result["sum"] = read(call.sum, call.rows, call.columns, call.columns);
@@ -44,8 +42,8 @@ Arrays Written<T>::of(const RmsNormForward<T>& call) {
 }
 
 template <typename T>
-Arrays Written<T>::of(const RmsNormBackward<T>& call) {
-  Arrays result = written_gradients(call);
+WrittenArrays Written<T>::of(const RmsNormBackward<T>& call) {
+  WrittenArrays result = written_gradients(call);
   if (call.dy == nullptr) return result;
   result["dx"] = read(call.dx, call.rows, call.columns, call.columns);
   if (call.dweight != nullptr)
@@ -54,33 +52,33 @@ Arrays Written<T>::of(const RmsNormBackward<T>& call) {
 }
 
 template <typename T>
-Arrays Written<T>::of(const SwigluForward<T>& call) {
+WrittenArrays Written<T>::of(const SwigluForward<T>& call) {
   return written_border(call);
 }
 
 template <typename T>
-Arrays Written<T>::of(const SwigluBackward<T>& call) {
-  Arrays result = written_gradients(call);
+WrittenArrays Written<T>::of(const SwigluBackward<T>& call) {
+  WrittenArrays result = written_gradients(call);
   if (call.dy == nullptr) return result;
   result["d_gate_up"] = read(call.d_gate_up, call.rows, 2 * call.columns, 2 * call.columns);
   return result;
 }
 
 template <typename T>
-Arrays Written<T>::of(const LoraInputForward<T>& call) {
+WrittenArrays Written<T>::of(const LoraInputForward<T>& call) {
   return written_border(call);
 }
 
 template <typename T>
-Arrays Written<T>::of(const LoraInputBackward<T>& call) {
-  Arrays result = written_gradients(call);
+WrittenArrays Written<T>::of(const LoraInputBackward<T>& call) {
+  WrittenArrays result = written_gradients(call);
   if (call.dy != nullptr) result["dx"] = read(call.dx, call.rows, call.columns, call.columns);
   return result;
 }
 
 template <typename T>
-Arrays Written<T>::of(const LoraOutputBackward<T>& call) {
-  Arrays result;
+WrittenArrays Written<T>::of(const LoraOutputBackward<T>& call) {
+  WrittenArrays result;
   result["ds"] = read(call.ds, call.rows, call.border, call.ds_stride);
   for (int i = 0; i < call.count; ++i) {
     const AdapterOutput<T>& adapter = call.adapters[i];
