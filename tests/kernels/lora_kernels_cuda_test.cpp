@@ -8,19 +8,28 @@ namespace {
 
 using Case = Cases<BFloat16>;
 
-/// Rows and columns that no tile divides, all ranks, one to three adapters.
-const std::vector<InputShape> kShapes = {
-    {1, 8, {{1, 0.0}}, 8},
-    {1, 40, {{4, 0.5}}, 16, 8},
-    {17, 72, {{8, 0.1}}, 8},
-    {16, 256, {{16, 0.1}}, 16, 48},
-    {37, 264, {{8, 0.1}, {8, 0.3}}, 16, 8},
-    {53, 136, {{6, 0.1}, {3, 0.0}}, 16},
-    {23, 520, {{8, 0.05}, {8, 0.1}, {5, 0.9}}, 24},
-    {29, 328, {{64, 0.1}}, 64},
-    {531, 24, {{16, 0.1}}, 16},
-    {19, 48, {{32, 0.2}, {32, 0.0}}, 64, 0, true},
-};
+/// Rows and columns that no tile divides, one to three adapters, with a residual and without; then
+/// all ranks with all masks.
+std::vector<InputShape> input_shapes() {
+  std::vector<InputShape> shapes = {
+      {1, 8, {{1, 0.0}}, 8},
+      {1, 40, {{4, 0.5}}, 16, 8, true},
+      {17, 72, {{8, 0.1}}, 8},
+      {16, 256, {{16, 0.1}}, 16, 48},
+      {37, 264, {{8, 0.1}, {8, 0.3}}, 16, 8, true},
+      {53, 136, {{6, 0.1}, {3, 0.0}}, 16},
+      {23, 520, {{8, 0.05}, {8, 0.1}, {5, 0.9}}, 24},
+      {29, 328, {{64, 0.1}}, 64},
+      {531, 24, {{16, 0.1}}, 16, 0, true},
+      {19, 48, {{32, 0.2}, {32, 0.0}}, 64, 0, true},
+  };
+  for (const int64_t rank : {1, 4, 8, 16, 64}) {
+    for (const double dropout : {0.0, 0.1, 0.5}) {
+      shapes.push_back({21, 136, {{rank, dropout}}, (rank + 15) / 16 * 16, 8, rank == 4});
+    }
+  }
+  return shapes;
+}
 
 void run(const RmsNormForward<BFloat16>& call, CallMemory&) {
   rms_norm_forward_cuda(call, nullptr);
@@ -53,8 +62,8 @@ void expect_right(uint32_t seed, const Shape& shape, const Make& make) {
 template <typename Make>
 void expect_right_for_each_shape(const Make& make) {
   uint32_t seed = 0;
-  for (const InputShape& shape : kShapes) {
-    CAPTURE(shape.rows, shape.columns, shape.adapters.size());
+  for (const InputShape& shape : input_shapes()) {
+    INFO(text_of(shape));
     expect_right(++seed, shape, make);
   }
 }
@@ -109,6 +118,65 @@ TEST_CASE("Input kernels on a GPU: without adapters only X and its gradient", "[
   expect_right(2, shape, Case::rms_norm_backward);
   expect_right(3, shape, Case::swiglu_forward);
   expect_right(4, shape, Case::swiglu_backward);
+}
+
+TEST_CASE("Input kernels on a GPU: a gradient may take the place of what it is made from",
+          "[cuda]") {
+  const InputShape shape{37, 136, {{8, 0.1}, {3, 0.0}}, 16};
+  expect_right(21, shape, [](CallMemory& memory, const InputShape& sizes) {
+    auto call = Case::lora_input_backward(memory, sizes);
+    memory.leave(call.dx);
+    call.dy = call.dx = memory.in_place(call.dy);
+    return call;
+  });
+  expect_right(22, shape, [](CallMemory& memory, const InputShape& sizes) {
+    auto call = Case::swiglu_backward(memory, sizes);
+    memory.leave(call.d_gate_up);
+    call.gate_up = call.d_gate_up = memory.in_place(call.gate_up);
+    return call;
+  });
+}
+
+TEST_CASE("Input kernels on a GPU: dA alone, without a gradient of the input", "[cuda]") {
+  const InputShape shape{37, 136, {{8, 0.1}, {3, 0.0}}, 16, 8};
+  expect_right(23, shape, [](CallMemory& memory, const InputShape& sizes) {
+    auto call = Case::lora_input_backward(memory, sizes);
+    call.dy = nullptr;
+    call.dx = memory.leave(call.dx);
+    return call;
+  });
+  expect_right(24, shape, [](CallMemory& memory, const InputShape& sizes) {
+    auto call = Case::swiglu_backward(memory, sizes);
+    call.dy = nullptr;
+    call.d_gate_up = memory.leave(call.d_gate_up);
+    return call;
+  });
+  expect_right(25, shape, [](CallMemory& memory, const InputShape& sizes) {
+    auto call = Case::rms_norm_backward(memory, sizes);
+    call.dy = nullptr;
+    call.dx = memory.leave(call.dx);
+    call.dweight = memory.leave(call.dweight);
+    return call;
+  });
+}
+
+TEST_CASE("Input kernels on a GPU: gradients that are not wanted are left alone", "[cuda]") {
+  const InputShape shape{37, 136, {{8, 0.1}, {3, 0.0}}, 16, 8};
+  const auto without_da = [](CallMemory& memory, auto call) {
+    for (auto& da : call.gradients.da) da = da ? memory.leave(da) : nullptr;
+    return call;
+  };
+  expect_right(26, shape, [&](CallMemory& memory, const InputShape& sizes) {
+    return without_da(memory, Case::lora_input_backward(memory, sizes));
+  });
+  expect_right(27, shape, [&](CallMemory& memory, const InputShape& sizes) {
+    return without_da(memory, Case::swiglu_backward(memory, sizes));
+  });
+  expect_right(28, shape, [&](CallMemory& memory, const InputShape& sizes) {
+    auto call = without_da(memory, Case::rms_norm_backward(memory, sizes));
+    call.dweight = memory.leave(call.dweight);
+    return call;
+  });
 }
 
 TEST_CASE("Kernels of a GPU: refuse what they cannot do and say why", "[cuda]") {
