@@ -1,5 +1,8 @@
+#include <cstdio>
+
 #include "libradgpt/ops/device_kernel_table.h"
 #include "tests/device/test_type.h"
+#include "tests/simt/memory.h"
 
 namespace radgpt {
 
@@ -17,6 +20,14 @@ bool install(DeviceMemory memory) {
 }
 
 const bool installed = install(DeviceMemory::kHost);
+
+/// A program in which everything has quietly gone to the CPU would prove nothing: ctest fails it for
+/// this line.
+struct KernelsRan {
+  ~KernelsRan() {
+    if (simt::requested_bytes() == simt::Bytes{}) std::puts("no kernel of a GPU has run");
+  }
+} kernels_ran;
 
 }  // namespace
 

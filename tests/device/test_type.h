@@ -8,6 +8,10 @@ namespace radgpt {
 /// go through the kernels of the GPU, run by the executor (executables NAME_executor_test).
 at::ScalarType test_type();
 
+/// What a small model of that type may be away from double precision, relative: roundings of two
+/// layers, forward and backward.
+inline double test_tolerance() { return test_type() == at::kFloat ? 1e-5 : 0x1p-5; }
+
 /// As recipes name it.
 inline const char* test_type_name() { return test_type() == at::kFloat ? "fp32" : "bf16"; }
 

@@ -22,18 +22,23 @@ const Prompts kPrompts = {
     {195, 90, 91, 92, 93, 94, 95, 5, 196}, {195, 196},
 };
 
-// Step by step over the whole sequence with the plain model.
-std::vector<int32_t> greedy_reference(const ReferenceModel& model, std::vector<int32_t> ids,
-                                      int64_t count, const std::vector<int32_t>& stops) {
-  std::vector<int32_t> fresh;
-  while (static_cast<int64_t>(fresh.size()) < count) {
+// Step by step over the whole sequence with the plain model: what was said is the likeliest, or as
+// likely as that within the rounding of the type; so is one of `stops` where the answer has
+// stopped.
+void expect_likeliest(const ReferenceModel& model, std::vector<int32_t> ids,
+                      const Generation& answer, const std::vector<int32_t>& stops) {
+  const auto lacks = [&](const std::vector<int32_t>& said) {
     const at::Tensor next = model.next_log_probabilities({ids.begin(), ids.end()});
-    const auto id = static_cast<int32_t>(next.argmax().item<int64_t>());
-    if (std::find(stops.begin(), stops.end(), id) != stops.end()) break;
-    fresh.push_back(id);
+    double most = next[said.front()].item<double>();
+    for (const int32_t id : said) most = std::max(most, next[id].item<double>());
+    return (next.max().item<double>() - most) / next.abs().max().item<double>();
+  };
+  for (const int32_t id : answer.ids) {
+    CHECK(std::find(stops.begin(), stops.end(), id) == stops.end());
+    CHECK(lacks({id}) <= test_tolerance());
     ids.push_back(id);
   }
-  return fresh;
+  if (answer.stopped) CHECK(lacks(stops) <= test_tolerance());
 }
 
 std::vector<std::vector<int32_t>> ids_of(const std::vector<Generation>& generations) {
@@ -53,16 +58,15 @@ TEST_CASE("Generate: greedy answers are the step-by-step argmax of the plain mod
   options.stop_ids.push_back(first[0].ids.at(5));
   const auto generations = generate(*small.model, kPrompts, options);
   for (size_t i = 0; i < kPrompts.size(); ++i) {
-    const std::vector<int32_t> expected =
-        greedy_reference(small.reference, kPrompts[i], 12, options.stop_ids);
-    CHECK(generations[i].ids == expected);
-    CHECK(generations[i].stopped == (expected.size() < 12));
+    expect_likeliest(small.reference, kPrompts[i], generations[i], options.stop_ids);
+    CHECK(generations[i].stopped == (generations[i].ids.size() < 12));
   }
   CHECK(generations[0].stopped);
 }
 
+// Not in bf16, where the draw of a token hangs on how sums over shared prefixes are rounded.
 TEST_CASE("Generate: answers do not depend on how many are computed together") {
-  const SmallGenerator small(PositionKind::kAlibi);
+  const SmallGenerator small(PositionKind::kAlibi, at::kFloat);
   GenerationOptions options;
   options.max_new_tokens = 10;
   options.sampling = {.temperature = 0.8, .top_k = 20, .top_p = 0.9, .repetition_penalty = 1.1};

@@ -40,7 +40,7 @@ TEST_CASE("Label scoring: the probability of a label is that of its tokens and t
     for (size_t l = 0; l < kQueries[q].labels.size(); ++l) {
       const double expected =
           reference_score(small.reference, kQueries[q].prompt, kQueries[q].labels[l]);
-      CHECK(scores[q][l] == Approx(expected).epsilon(1e-5));
+      CHECK(scores[q][l] == Approx(expected).epsilon(test_tolerance()));
     }
   }
 }

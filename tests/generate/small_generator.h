@@ -4,6 +4,7 @@
 
 #include "libradgpt/model/baichuan.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/device/test_type.h"
 #include "tests/model/reference_model.h"
 
 namespace radgpt {
@@ -13,7 +14,7 @@ struct SmallGenerator {
   ReferenceModel reference;
   std::unique_ptr<Baichuan> model;
 
-  explicit SmallGenerator(PositionKind position, at::ScalarType type = at::kFloat) {
+  explicit SmallGenerator(PositionKind position, at::ScalarType type = test_type()) {
     const TemporaryFolder folder;
     const ModelConfig config = small_config(position);
     reference = {config, random_weights(config), {}};

@@ -6,6 +6,7 @@
 #include "libradgpt/heads/causal_lm.h"
 #include "libradgpt/heads/classifier.h"
 #include "tests/catch.h"
+#include "tests/device/test_type.h"
 #include "tests/model/reference_model.h"
 #include "tests/model/small_packs.h"
 
@@ -14,7 +15,7 @@ namespace radgpt {
 namespace {
 
 const Baichuan& model() {
-  static Baichuan one(small_config(PositionKind::kAlibi), at::kFloat);
+  static Baichuan one(small_config(PositionKind::kAlibi), test_type());
   static const bool filled = [] {
     one.initialise(3);
     return true;
@@ -22,6 +23,8 @@ const Baichuan& model() {
   static_cast<void>(filled);
   return one;
 }
+
+at::Tensor random_hidden(int64_t rows) { return at::randn({rows, 40}).to(test_type()); }
 
 // Two examples in one pack: classes 2 and none, read at rows 3 and 5.
 Pack classified_pack() {
@@ -51,27 +54,27 @@ struct BoundClassifier {
 TEST_CASE("Causal LM head: the loss is the mean over target rows alone") {
   Pack pack = single_pack({195, 3, 4, 196, 7});
   set_targets(pack, 3, {7, 2});
-  const at::Tensor hidden = at::randn({5, 40}).set_requires_grad(true);
+  const at::Tensor hidden = random_hidden(5).set_requires_grad(true);
   const CausalLmHead head({.model = model()});
   REQUIRE(head.terms(pack) == 2);
   const HeadOutput output = head.forward(hidden, pack, 2);
   output.loss.backward();
 
-  const at::Tensor plain = hidden.detach().clone().set_requires_grad(true);
-  const at::Tensor logits = plain.mm(model().head().normalised.t()).narrow(0, 3, 2);
+  const at::Tensor plain = hidden.detach().to(at::kDouble).set_requires_grad(true);
+  const at::Tensor logits = plain.mm(model().head().normalised.to(at::kDouble).t()).narrow(0, 3, 2);
   const at::Tensor expected = at::cross_entropy_loss(logits, at::tensor({7, 2}, at::kLong));
   expected.backward();
-  CHECK(output.loss.item<double>() == Approx(expected.item<double>()).epsilon(1e-6));
-  CHECK(output.loss_sum == Approx(2 * expected.item<double>()).epsilon(1e-6));
+  CHECK(output.loss.item<double>() == Approx(expected.item<double>()).epsilon(test_tolerance()));
+  CHECK(output.loss_sum == Approx(2 * expected.item<double>()).epsilon(test_tolerance()));
   CHECK(output.terms == 2);
-  CHECK(relative_error(hidden.grad(), plain.grad()) < 1e-5);
+  CHECK(relative_error(hidden.grad(), plain.grad()) < test_tolerance());
   CHECK(hidden.grad().narrow(0, 0, 3).abs().max().item<double>() == 0);
 }
 
 TEST_CASE("Causal LM head: targets count by their weights, and so does the divisor") {
   Pack pack = single_pack({195, 3, 4, 196, 7});
   set_targets(pack, 3, {7, 2});
-  const at::Tensor hidden = at::randn({5, 40});
+  const at::Tensor hidden = random_hidden(5);
   const CausalLmHead head({.model = model()});
   CHECK(head.weight(pack) == 2);
   const double both = head.forward(hidden, pack, 1).loss_sum;
@@ -86,7 +89,7 @@ TEST_CASE("Causal LM head: targets count by their weights, and so does the divis
 
 TEST_CASE("Causal LM head: a pack without targets has a loss of 0 with gradients of 0") {
   const CausalLmHead head({.model = model()});
-  const at::Tensor hidden = at::randn({2, 40}).set_requires_grad(true);
+  const at::Tensor hidden = random_hidden(2).set_requires_grad(true);
   const HeadOutput output = head.forward(hidden, single_pack({195, 3}), 1);
   output.loss.backward();
   CHECK(output.terms == 0);
@@ -99,7 +102,7 @@ TEST_CASE("Heads: the rows they read give what the whole pack gives") {
   const CausalLmHead causal({.model = model()});
   Pack pack = classified_pack();
   set_targets(pack, 3, {7});
-  const at::Tensor hidden = at::randn({6, 40});
+  const at::Tensor hidden = random_hidden(6);
   CHECK(causal.rows(pack) == Tokens{3});
   CHECK(bound.head.rows(pack) == Tokens{3, 5});
   for (const Head* head :

@@ -8,6 +8,7 @@
 
 #include "libradgpt/lora/adapter.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/device/test_type.h"
 #include "tests/model/reference_model.h"
 #include "tests/model/small_packs.h"
 
@@ -22,7 +23,7 @@ struct Adapted {
   ParameterStore store;
   std::unique_ptr<Adapter> adapter;
 
-  explicit Adapted(const LoraOptions& options, at::ScalarType type = at::kFloat,
+  explicit Adapted(const LoraOptions& options, at::ScalarType type = test_type(),
                    PositionKind position = PositionKind::kAlibi, uint64_t seed = 1) {
     const TemporaryFolder folder;
     const ModelConfig config = small_config(position);

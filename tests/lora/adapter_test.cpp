@@ -12,7 +12,7 @@ namespace radgpt {
 
 TEST_CASE("Adapter: a fresh one changes nothing") {
   const Adapted fresh(all_targets(4));
-  CHECK(relative_error(fresh.hidden(), fresh.reference.hidden(kReport)) < 1e-5);
+  CHECK(relative_error(fresh.hidden(), fresh.reference.hidden(kReport)) < test_tolerance());
 }
 
 TEST_CASE("Adapter: computes W + scale B A on every target, for both kinds") {
@@ -41,7 +41,7 @@ TEST_CASE("Adapter: off is the base to the bit, on again is the adapter") {
   const TemporaryFolder folder;
   adapted.model->save(folder.path());
   const at::Tensor base =
-      Baichuan::load(folder.path(), at::kFloat)->forward(single_pack(kReport), {});
+      Baichuan::load(folder.path(), test_type())->forward(single_pack(kReport), {});
   adapted.fill();
   const at::Tensor on = adapted.hidden();
   CHECK_FALSE(at::equal(on, base));
@@ -60,7 +60,7 @@ TEST_CASE("Adapter: leaves the model as it was when it goes") {
   CHECK(
       relative_error(adapted.hidden(),
                      ReferenceModel{adapted.reference.config, adapted.reference.weights, {}}.hidden(
-                         kReport)) < 1e-5);
+                         kReport)) < test_tolerance());
 }
 
 TEST_CASE("Adapter: A starts uniform in 1/sqrt(in), whatever else is targeted; B at zero") {
@@ -78,7 +78,7 @@ TEST_CASE("Adapter: A starts uniform in 1/sqrt(in), whatever else is targeted; B
     const bool is_b = all.store.spec(i).name.find("lora_B") != std::string::npos;
     if (is_b) CHECK(all.store.master(i).abs().max().item<double>() == 0);
   }
-  const Adapted reseeded({.rank = 8, .targets = {"up_proj"}}, at::kFloat, PositionKind::kAlibi, 2);
+  const Adapted reseeded({.rank = 8, .targets = {"up_proj"}}, test_type(), PositionKind::kAlibi, 2);
   CHECK_FALSE(at::equal(reseeded.store.master(0), a));
 }
 

@@ -5,6 +5,7 @@
 #include "libradgpt/base/error.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
+#include "tests/device/test_type.h"
 #include "tests/model/reference_model.h"
 #include "tests/model/small_packs.h"
 
@@ -17,7 +18,7 @@ const Tokens kQuestion = {5, 31, 12, 196, 77, 201};
 const Tokens kOther = {5, 8, 196, 140};
 
 // Some sums of some hundred products in the type, and what two layers make of them.
-double tolerance(at::ScalarType type) { return type == at::kDouble ? 1e-9 : 1e-5; }
+double tolerance(at::ScalarType type) { return type == at::kDouble ? 1e-9 : test_tolerance(); }
 
 struct Loaded {
   ReferenceModel reference;
@@ -36,7 +37,7 @@ Loaded load_small(PositionKind position, at::ScalarType type) {
 
 TEST_CASE("Baichuan: hidden states are those of the plain formulas, for both kinds") {
   const auto position = GENERATE(PositionKind::kRope, PositionKind::kAlibi);
-  const auto type = GENERATE(at::kFloat, at::kDouble);
+  const auto type = GENERATE(test_type(), at::kDouble);
   const Loaded small = load_small(position, type);
   const at::Tensor hidden = small.model->forward(single_pack(kReport), {});
   REQUIRE(hidden.scalar_type() == type);
@@ -44,10 +45,10 @@ TEST_CASE("Baichuan: hidden states are those of the plain formulas, for both kin
 }
 
 TEST_CASE("Baichuan: logits go through the normalised head") {
-  const Loaded small = load_small(PositionKind::kAlibi, at::kFloat);
+  const Loaded small = load_small(PositionKind::kAlibi, test_type());
   const at::Tensor hidden = small.model->forward(single_pack(kReport), {});
   const at::Tensor logits = head_logits(hidden, small.model->head());
-  CHECK(relative_error(logits, small.reference.logits(kReport)) < tolerance(at::kFloat));
+  CHECK(relative_error(logits, small.reference.logits(kReport)) < tolerance(test_type()));
 }
 
 TEST_CASE("Baichuan: positions beyond RoPE's tables are refused, ALiBi has none") {

@@ -4,6 +4,7 @@
 #include "libradgpt/ops/head_cross_entropy.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
+#include "tests/device/test_type.h"
 #include "tests/model/reference_model.h"
 #include "tests/model/small_packs.h"
 
@@ -24,7 +25,7 @@ struct Training {
     const ModelConfig config = small_config(position);
     reference = {config, random_weights(config), {}};
     write_model_folder(folder.path(), config, reference.weights);
-    model = Baichuan::load(folder.path(), at::kFloat);
+    model = Baichuan::load(folder.path(), test_type());
     model->add_parameters(store);
     store.allocate();
     model->bind_parameters(store);
@@ -61,12 +62,13 @@ TEST_CASE("Baichuan: full-parameter gradients are those of the plain formulas, h
   expected.backward();
   const at::Tensor loss = training.loss();
   loss.backward();
-  CHECK(loss.item<double>() == Approx(expected.item<double>()).epsilon(1e-5));
+  CHECK(loss.item<double>() == Approx(expected.item<double>()).epsilon(test_tolerance()));
   REQUIRE(training.store.size() == 3 + 2 * 6);
   for (size_t i = 0; i < training.store.size(); ++i) {
     const std::string& name = training.store.spec(i).name;
     INFO(name);
-    CHECK(relative_error(training.store.gradient(i), training.reference_gradient(name)) < 1e-5);
+    CHECK(relative_error(training.store.gradient(i), training.reference_gradient(name)) <
+          test_tolerance());
   }
 }
 
@@ -85,7 +87,7 @@ TEST_CASE("Baichuan: the weights follow the masters after publish") {
   // The copies alone give the same as the masters: what is saved is what was trained.
   const TemporaryFolder folder;
   training.model->save(folder.path());
-  const auto saved = Baichuan::load(folder.path(), at::kFloat);
+  const auto saved = Baichuan::load(folder.path(), test_type());
   const at::Tensor hidden = saved->forward(single_pack(kTokens), {});
   const at::Tensor loss =
       head_cross_entropy(hidden, saved->head(), at::tensor(kTargets, at::kLong), 1.0);
@@ -97,7 +99,7 @@ TEST_CASE("Baichuan: the masters of the head keep the length of its rows") {
   const size_t head = training.store.size() - 1;
   REQUIRE(training.store.spec(head).name == "lm_head.weight");
   const at::Tensor& raw = training.reference.weights.at("lm_head.weight");
-  CHECK(relative_error(training.store.master(head), raw) < 1e-6);
+  CHECK(relative_error(training.store.master(head), raw) < test_tolerance());
 }
 
 }  // namespace radgpt

@@ -25,8 +25,9 @@ namespace {
 
 constexpr int32_t kVocabulary = 300;
 
-ModelConfig tiny_config() {
+ModelConfig tiny_config(PositionKind position) {
   ModelConfig config;
+  config.position = position;
   config.vocab_size = kVocabulary;
   config.hidden_size = 32;
   config.intermediate_size = 48;
@@ -90,11 +91,11 @@ class Listener : public RunObserver {
 /// A model, its adapter and a trainer on a checkpoint folder.
 struct TinyRun {
   TinyRun(const std::string& folder, const std::vector<std::string>& overrides = {},
-          at::ScalarType type = test_type())
+          at::ScalarType type = test_type(), PositionKind position = PositionKind::kRope)
       : recipe(tiny_recipe(overrides)),
         training(tiny_dataset(40)),
         validation(tiny_dataset(8)),
-        model(tiny_config(), type),
+        model(tiny_config(position), type),
         checkpoints(folder, 2, {{"recipe", "x"}}) {
     model.initialise(3);
     adapter = std::make_unique<Adapter>(model, lora_options(recipe), store);
@@ -173,9 +174,9 @@ TEST_CASE("Trainer: one thread and two give the same adapter, dropout included")
   CHECK(digests[0] == digests[1]);
 }
 
-std::vector<double> losses_of(at::ScalarType type) {
+std::vector<double> losses_of(at::ScalarType type, PositionKind position) {
   const TemporaryFolder folder;
-  TinyRun run(folder.path(), {"train.steps=8"}, type);
+  TinyRun run(folder.path(), {"train.steps=8"}, type, position);
   run.trainer->run(run.listener);
   return run.listener.losses;
 }
@@ -187,9 +188,11 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
 }
 
 TEST_CASE("Trainer: losses on this device are as near to double precision as the CPU's in bf16") {
-  const std::vector<double> here = losses_of(at::kBFloat16);
+  const auto position = GENERATE(PositionKind::kRope, PositionKind::kAlibi);
+  const std::vector<double> here = losses_of(at::kBFloat16, position);
   const CpuKernels cpu;
-  const std::vector<double> exact = losses_of(at::kDouble), plain = losses_of(at::kBFloat16);
+  const std::vector<double> exact = losses_of(at::kDouble, position);
+  const std::vector<double> plain = losses_of(at::kBFloat16, position);
   REQUIRE(here.size() == 8);
   CHECK(distance(here, exact) <= 2 * distance(plain, exact));
   CHECK((here == plain) == (test_type() == at::kFloat));  // one and the same only on the CPU
