@@ -113,20 +113,23 @@ const std::vector<Shape> kShapes = {{1, 1, 8, 0},    {1, 5, 24, 8},   {7, 3, 16,
                                     {13, 2, 64, 16}, {3, 40, 128, 0}, {2, 1, 512, 0}};
 constexpr RopeDirection kDirections[] = {RopeDirection::kForward, RopeDirection::kBackward};
 
+void expect_right_kernel(const Shape& shape) {
+  for (const RopeDirection direction : kDirections) {
+    const Problem<BFloat16> problem(shape, direction);
+    const std::vector<BFloat16> result = on_device(problem, 1);
+    expect_as_accurate_as(widened(plain(problem)), written_array(result), rotated<double>(problem));
+    expect_untouched_beside_q_and_k(problem, result);
+    CHECK(same_bits(on_device(problem, 2), result));
+  }
+}
+
 }  // namespace
 
 TEST_CASE("RoPE: the kernel is as accurate as the plain formula") {
-  for (const Shape& shape : kShapes) {
-    for (const RopeDirection direction : kDirections) {
-      const Problem<BFloat16> problem(shape, direction);
-      const std::vector<BFloat16> result = on_device(problem, 1);
-      expect_as_accurate_as(widened(plain(problem)), written_array(result),
-                            rotated<double>(problem));
-      expect_untouched_beside_q_and_k(problem, result);
-      CHECK(same_bits(on_device(problem, 2), result));
-    }
-  }
+  for (const Shape& shape : kShapes) expect_right_kernel(shape);
 }
+
+TEST_CASE("RoPE: several blocks", "[small]") { expect_right_kernel({13, 2, 64, 16}); }
 
 TEMPLATE_TEST_CASE("RoPE: the CPU is as accurate as the plain formula", "", float, double,
                    BFloat16) {
