@@ -10,7 +10,6 @@ namespace {
 
 constexpr uint32_t kLeftFactor = 0xD2511F53, kRightFactor = 0xCD9E8D57;
 constexpr uint32_t kLeftKey = 0x9E3779B9, kRightKey = 0xBB67AE85;
-constexpr int kRounds = 10;
 /// Registers that one loop of mask_bits_avx512 works on, so that none waits for its own product.
 constexpr int kStreams = 4;
 
@@ -25,10 +24,10 @@ using LongWords = uint64_t __attribute__((vector_size(64)));
 
 /// The keys of all rounds in all lanes: the compiler would make them anew for every counter.
 struct RoundKeys {
-  LongWords left[kRounds], right[kRounds];
+  LongWords left[kMaskRounds], right[kMaskRounds];
 
   explicit RoundKeys(std::array<uint32_t, 2> key) {
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < kMaskRounds; ++round) {
       left[round] = LongWords{} + key[0];
       right[round] = LongWords{} + key[1];
       key[0] += kLeftKey;
@@ -37,12 +36,12 @@ struct RoundKeys {
   }
 };
 
-/// philox() of 8 counters in each of some registers, a word in the lower half of 64 bits; the upper
+/// philox of 8 counters in each of some registers, a word in the lower half of 64 bits; the upper
 /// half is whatever a product left there, which no product reads.
 [[gnu::target("avx512f"), gnu::always_inline]] inline void philox_streams(
     const RoundKeys& keys, LongWords (&counter)[kStreams][4]) {
-#pragma GCC unroll 10
-  for (int round = 0; round < kRounds; ++round) {
+#pragma GCC unroll 7
+  for (int round = 0; round < kMaskRounds; ++round) {
 #pragma GCC unroll 4
     for (auto& c : counter) {
       const LongWords left = product(c[0], LongWords{} + kLeftFactor);
@@ -105,10 +104,10 @@ struct RoundKeys {
   high = reinterpret_cast<Words>((even >> 32) | (odd & ~lower_half));
 }
 
-/// philox() of 16 counters at once.
+/// philox of 16 counters at once.
 [[gnu::always_inline]] inline void philox_lanes(std::array<uint32_t, 2> key, Words (&counter)[4]) {
-#pragma GCC unroll 10
-  for (int round = 0; round < kRounds; ++round) {
+#pragma GCC unroll 7
+  for (int round = 0; round < kMaskRounds; ++round) {
     Words left_high, left_low, right_high, right_low;
     multiply(counter[0], kLeftFactor, left_high, left_low);
     multiply(counter[2], kRightFactor, right_high, right_low);

@@ -7,9 +7,11 @@
 
 namespace radgpt::kernels {
 
+inline constexpr int kMaskRounds = 7;
+
 /// The dropout mask of one adapter: element (row, column) is kept when word `column % 4` of
 ///
-///   philox(counter = {column / 4, row, module, pack}, key)
+///   philox<kMaskRounds>(counter = {column / 4, row, module, pack}, key)
 ///
 /// is at least `threshold`, dropout * 2^32. Never stored: forward and backward pass make it anew,
 /// four columns a call.
@@ -23,7 +25,7 @@ struct DropoutMask {
   constexpr bool drops() const { return threshold != 0; }
   /// The random words of columns 4 * quad .. 4 * quad + 3.
   constexpr std::array<uint32_t, 4> words(uint32_t quad, uint32_t row) const {
-    return philox({quad, row, module, pack}, key);
+    return philox<kMaskRounds>({quad, row, module, pack}, key);
   }
 };
 

@@ -19,6 +19,9 @@ TEST_CASE("Random: Philox gives the known answers of Random123") {
         Block{0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD});
   CHECK(philox({0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344}, {0xA4093822, 0x299F31D0}) ==
         Block{0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1});
+  CHECK(philox<7>({0, 0, 0, 0}, {0, 0}) == Block{0x5F6FB709, 0x0D893F64, 0x4F121F81, 0x4F730A48});
+  CHECK(philox<7>({kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes}) ==
+        Block{0x5207DDC2, 0x45165E59, 0x4D8EE751, 0x8C52F662});
 }
 
 TEST_CASE("Random: a sequence depends on all of its keys and on nothing else") {

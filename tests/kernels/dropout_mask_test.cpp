@@ -29,7 +29,7 @@ TEST_CASE("Dropout mask: the bits of a row are Philox, word by word") {
     int64_t wrong = 0;
     for (uint32_t row = 0; row < 3; ++row) {
       for (uint32_t column = 0; column < columns; ++column) {
-        const auto words = philox({column / 4, row + 5, 12, 9}, {0x9ABCDEF0, 0x12345678});
+        const auto words = philox<7>({column / 4, row + 5, 12, 9}, {0x9ABCDEF0, 0x12345678});
         wrong += mask.words(column / 4, row + 5) != words;
         wrong += bit(bits, row * mask_words(columns) * 64 + column) !=
                  (words[column % 4] >= mask.threshold);

@@ -17,7 +17,7 @@ at::Tensor plain_mask(const LoraPair& pair, const DropoutKey& key, int64_t rows,
   auto element = mask.accessor<double, 2>();
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t column = 0; column < columns; ++column) {
-      const auto words = philox(
+      const auto words = philox<7>(
           {static_cast<uint32_t>(column / 4), static_cast<uint32_t>(row), pair.module, key.pack},
           {mixed[0], mixed[1]});
       const bool kept = words[column % 4] >= std::floor(pair.dropout * 4294967296.0);
