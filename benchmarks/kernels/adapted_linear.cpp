@@ -177,7 +177,7 @@ at::Tensor mask_of(const BorderedWeight& weight, int64_t rows, int64_t columns) 
   for (int64_t at = 0; at < rows * columns; ++at) {
     const auto row = static_cast<uint32_t>(at / columns);
     const auto column = static_cast<uint32_t>(at % columns);
-    const bool kept = mask.words(column / 4, row)[column % 4] >= mask.threshold;
+    const bool kept = mask.keeps(row, column);
     to[at] = kept ? static_cast<float>(mask.kept) : 0.0f;
   }
   return factors;

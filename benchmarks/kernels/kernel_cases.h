@@ -155,8 +155,7 @@ class CaseMaker {
     input.a = buffers().template random<T>(sizes.rank * k, 0x1p-5);
     input.rank = sizes.rank;
     input.mask.key = {11, 12};
-    input.mask.threshold = static_cast<uint32_t>(sizes.dropout * 0x1p32);
-    input.mask.kept = 1 / (1 - sizes.dropout);
+    input.mask.drop(sizes.dropout);
     return inputs;
   }
   AdapterGradients<T> gradients() {

@@ -72,8 +72,7 @@ kernels::AdapterInputs<float> adapter_of(const AdaptedLinear& linear, uint32_t s
                                          double dropout) {
   kernels::DropoutMask mask;
   mask.key = {7, step};
-  mask.threshold = static_cast<uint32_t>(dropout * 0x1p32);
-  mask.kept = 1.0 / (1.0 - dropout);
+  mask.drop(dropout);
   kernels::AdapterInputs<float> inputs;
   inputs.adapters[inputs.count++] = {linear.a.data(), kRank, 0, mask};
   return inputs;

@@ -34,16 +34,16 @@ RADGPT_DEVICE TilePlace tile_place() {
   return {lane / 4, lane % 4};
 }
 
-/// Bit i of the result: column 4 * quad + i of the row is kept, for eight columns.
+/// Bit i of the result: column + i of the row is kept, for eight columns from a multiple of eight
+/// on.
 RADGPT_DEVICE uint32_t kept_columns(const DropoutMask& mask, int64_t row, int column) {
   if (!mask.drops()) return 0xFF;
+  const auto words = mask.words(static_cast<uint32_t>(column / 8), static_cast<uint32_t>(row));
   uint32_t kept = 0;
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const auto words =
-        mask.words(static_cast<uint32_t>(column / 4 + half), static_cast<uint32_t>(row));
-#pragma unroll
-    for (int i = 0; i < 4; ++i) kept |= uint32_t{words[i] >= mask.threshold} << (4 * half + i);
+  for (int w = 0; w < 4; ++w) {
+    kept |= uint32_t{(words[w] & 0xFFFF) >= mask.threshold} << (2 * w);
+    kept |= uint32_t{words[w] >> 16 >= mask.threshold} << (2 * w + 1);
   }
   return kept;
 }

@@ -54,41 +54,41 @@ struct RoundKeys {
   }
 }
 
-/// Bits of 64 columns, from the words of their even and odd quads.
-[[gnu::target("avx512f,bmi2"), gnu::always_inline]] inline uint64_t kept_bits(
-    const LongWords (&even)[4], const LongWords (&odd)[4], uint32_t threshold) {
+/// Bits of 64 columns, from the words of their groups, one in each 64 bits.
+[[gnu::target("avx512f,avx512bw,bmi2"), gnu::always_inline]] inline uint64_t kept_bits(
+    const LongWords (&words)[4], uint32_t threshold) {
+  const __m512i bound = _mm512_set1_epi16(static_cast<int16_t>(threshold));
   uint64_t kept = 0;
-#pragma GCC unroll 4
-  for (int w = 0; w < 4; ++w) {
-    const __m512i both = _mm512_mask_blend_epi32(0xAAAA, reinterpret_cast<__m512i>(even[w]),
-                                                 reinterpret_cast<__m512i>(odd[w] << 32));
-    const uint64_t lanes =
-        _mm512_cmpge_epu32_mask(both, reinterpret_cast<__m512i>(Words{} + threshold));
-    kept |= _pdep_u64(lanes, uint64_t{0x1111111111111111} << w);
+#pragma GCC unroll 2
+  for (int w = 0; w < 4; w += 2) {
+    const __m512i both = _mm512_mask_blend_epi32(0xAAAA, reinterpret_cast<__m512i>(words[w]),
+                                                 reinterpret_cast<__m512i>(words[w + 1] << 32));
+    const uint64_t halves = _mm512_cmpge_epu16_mask(both, bound);
+    kept |= _pdep_u64(halves, uint64_t{0x0F0F0F0F0F0F0F0F} << (2 * w));
   }
   return kept;
 }
 
-[[gnu::target("avx512f,bmi2")]] void mask_bits_avx512(const DropoutMask& mask, int64_t first,
-                                                      int64_t last, int64_t columns,
-                                                      uint64_t* bits) {
-  const LongWords quads = {0, 2, 4, 6, 8, 10, 12, 14};
+[[gnu::target("avx512f,avx512bw,bmi2")]] void mask_bits_avx512(const DropoutMask& mask,
+                                                               int64_t first, int64_t last,
+                                                               int64_t columns, uint64_t* bits) {
+  const LongWords groups = {0, 1, 2, 3, 4, 5, 6, 7};
   const RoundKeys keys(mask.key);
   for (int64_t row = first; row < last; ++row, bits += mask_words(columns)) {
-    for (int64_t column = 0; column < columns; column += 32 * kStreams) {
+    for (int64_t column = 0; column < columns; column += 64 * kStreams) {
       LongWords words[kStreams][4];
 #pragma GCC unroll 4
       for (int i = 0; i < kStreams; ++i) {
-        words[i][0] = quads + static_cast<uint64_t>(column / 4 + i / 2 * 16 + i % 2);
+        words[i][0] = groups + static_cast<uint64_t>(column / 8 + 8 * i);
         words[i][1] = LongWords{} + static_cast<uint32_t>(row);
         words[i][2] = LongWords{} + mask.module;
         words[i][3] = LongWords{} + mask.pack;
       }
       philox_streams(keys, words);
-#pragma GCC unroll 2
-      for (int i = 0; i < kStreams; i += 2) {
-        const uint64_t kept = kept_bits(words[i], words[i + 1], mask.threshold);
-        if (column + i * 32 < columns) bits[column / 64 + i / 2] = kept;
+#pragma GCC unroll 4
+      for (int i = 0; i < kStreams; ++i) {
+        const uint64_t kept = kept_bits(words[i], mask.threshold);
+        if (column + 64 * i < columns) bits[column / 64 + i] = kept;
       }
     }
   }
@@ -123,20 +123,22 @@ struct RoundKeys {
 [[gnu::always_inline]] inline void row_bits(const DropoutMask& mask, uint32_t row, int64_t columns,
                                             uint64_t* bits) {
   const Words first = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const Words place = (Words{} + 1)
-                      << (first % 8 * 4);  // of a lane's bit in its half of the result
-  for (int64_t column = 0; column < columns; column += 64) {
-    Words words[4] = {first + static_cast<uint32_t>(column / 4), Words{} + row,
+  for (int64_t column = 0; column < columns; column += 128) {
+    Words words[4] = {first + static_cast<uint32_t>(column / 8), Words{} + row,
                       Words{} + mask.module, Words{} + mask.pack};
     philox_lanes(mask.key, words);
-    Words kept{};
-    for (int w = 0; w < 4; ++w) kept |= words[w] >= mask.threshold ? place << w : Words{};
-    uint32_t lower = 0, upper = 0;
-    for (int lane = 0; lane < 8; ++lane) {
-      lower |= kept[lane];
-      upper |= kept[lane + 8];
+    Words kept{};  // eight bits a lane
+    for (int w = 0; w < 4; ++w) {
+      kept |= (words[w] & 0xFFFF) >= mask.threshold ? (Words{} + 1) << (2 * w) : Words{};
+      kept |= words[w] >> 16 >= mask.threshold ? (Words{} + 2) << (2 * w) : Words{};
     }
-    bits[column / 64] = lower | static_cast<uint64_t>(upper) << 32;
+    uint64_t lower = 0, upper = 0;
+    for (int lane = 0; lane < 8; ++lane) {
+      lower |= uint64_t{kept[lane]} << (8 * lane);
+      upper |= uint64_t{kept[lane + 8]} << (8 * lane);
+    }
+    bits[column / 64] = lower;
+    if (column + 64 < columns) bits[column / 64 + 1] = upper;
   }
 }
 
@@ -151,7 +153,7 @@ struct RoundKeys {
 
 void mask_bits(const DropoutMask& mask, int64_t first, int64_t last, int64_t columns,
                uint64_t* bits) {
-  static const auto fastest = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("bmi2")
+  static const auto fastest = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi2")
                                   ? mask_bits_avx512
                                   : mask_bits_baseline;
   fastest(mask, first, last, columns, bits);

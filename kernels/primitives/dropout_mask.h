@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -9,23 +10,34 @@ namespace radgpt::kernels {
 
 inline constexpr int kMaskRounds = 7;
 
-/// The dropout mask of one adapter: element (row, column) is kept when word `column % 4` of
+/// The dropout mask of one adapter. Eight columns share a call of
 ///
-///   philox<kMaskRounds>(counter = {column / 4, row, module, pack}, key)
+///   philox<kMaskRounds>(counter = {column / 8, row, module, pack}, key)
 ///
-/// is at least `threshold`, dropout * 2^32. Never stored: forward and backward pass make it anew,
-/// four columns a call.
+/// and half a word each, in the order of columns, a word's lower half first: element (row, column)
+/// is kept when its half is at least `threshold`. Never stored: forward and backward pass make it
+/// anew.
 struct DropoutMask {
   std::array<uint32_t, 2> key{};
   uint32_t pack = 0;
   uint32_t module = 0;
-  uint32_t threshold = 0;  ///< 0: nothing is dropped
-  double kept = 1.0;       ///< what a kept element is multiplied by, 1 / (1 - dropout)
+  uint32_t threshold = 0;  ///< of 2^16; 0: nothing is dropped
+  double kept = 1.0;       ///< what a kept element is multiplied by, 1 / (1 - threshold / 2^16)
 
+  /// Sets what is dropped: a probability in [0, 1), rounded to a multiple of 2^-16 below one.
+  constexpr void drop(double probability) {
+    constexpr double kHalves = 65536.0;
+    threshold = std::min(static_cast<uint32_t>(probability * kHalves + 0.5), 65535u);
+    kept = kHalves / (kHalves - threshold);
+  }
   constexpr bool drops() const { return threshold != 0; }
-  /// The random words of columns 4 * quad .. 4 * quad + 3.
-  constexpr std::array<uint32_t, 4> words(uint32_t quad, uint32_t row) const {
-    return philox<kMaskRounds>({quad, row, module, pack}, key);
+  /// The random words of columns 8 * group .. 8 * group + 7.
+  constexpr std::array<uint32_t, 4> words(uint32_t group, uint32_t row) const {
+    return philox<kMaskRounds>({group, row, module, pack}, key);
+  }
+  constexpr bool keeps(uint32_t row, uint32_t column) const {
+    const uint32_t word = words(column / 8, row)[column % 8 / 2];
+    return (word >> (column % 2 * 16) & 0xFFFF) >= threshold;
   }
 };
 

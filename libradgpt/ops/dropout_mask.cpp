@@ -17,8 +17,7 @@ kernels::DropoutMask dropout_mask(const LoraPair& pair, const DropoutKey& key) {
   mask.key = {mixed[0], mixed[1]};
   mask.pack = key.pack;
   mask.module = pair.module;
-  mask.threshold = static_cast<uint32_t>(pair.dropout * 0x1p32);
-  mask.kept = 1.0 / (1.0 - pair.dropout);
+  mask.drop(pair.dropout);
   return mask;
 }
 

@@ -16,7 +16,7 @@ struct LoraPair {
   at::Tensor a_master;  ///< [rank, in] fp32 leaf: receives the gradient
   at::Tensor b_master;  ///< [row_end - row_begin, rank] fp32 leaf: receives the gradient
   double scale = 1.0;   ///< alpha / rank, or alpha / sqrt(rank) for rsLoRA
-  double dropout = 0.0;  ///< probability to drop an element of the input of A
+  double dropout = 0.0;  ///< probability to drop an element of the input of A, in steps of 2^-16
   uint32_t module = 0;   ///< number of this pair in the model; part of the mask's counter
   int64_t row_begin = 0;
   int64_t row_end = 0;

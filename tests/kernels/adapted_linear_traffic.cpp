@@ -66,8 +66,7 @@ AdapterInputs<BFloat16> adapter(Pass& pass, const LinearShape& shape) {
   AdapterInput<BFloat16>& input = inputs.adapters[0];
   input.a = pass.input<BFloat16>("a", shape.rank * shape.in);
   input.rank = shape.rank;
-  input.mask.threshold = static_cast<uint32_t>(shape.dropout * 0x1p32);
-  input.mask.kept = 1.0 / (1.0 - shape.dropout);
+  input.mask.drop(shape.dropout);
   return inputs;
 }
 

@@ -14,8 +14,7 @@ DropoutMask random_mask(double dropout, uint32_t module) {
   mask.key = {0x1234ABCD, 0x9876FEDC};
   mask.pack = 3;
   mask.module = module;
-  mask.threshold = static_cast<uint32_t>(dropout * 0x1p32);
-  mask.kept = 1.0 / (1.0 - dropout);
+  mask.drop(dropout);
   return mask;
 }
 

@@ -14,8 +14,7 @@ DropoutMask mask_with(double dropout) {
   mask.key = {0x9ABCDEF0, 0x12345678};
   mask.pack = 9;
   mask.module = 12;
-  mask.threshold = static_cast<uint32_t>(dropout * 0x1p32);
-  mask.kept = 1.0 / (1.0 - dropout);
+  mask.drop(dropout);
   return mask;
 }
 
@@ -29,13 +28,15 @@ TEST_CASE("Dropout mask: the bits of a row are Philox, word by word") {
     int64_t wrong = 0;
     for (uint32_t row = 0; row < 3; ++row) {
       for (uint32_t column = 0; column < columns; ++column) {
-        const auto words = philox<7>({column / 4, row + 5, 12, 9}, {0x9ABCDEF0, 0x12345678});
-        wrong += mask.words(column / 4, row + 5) != words;
-        wrong += bit(bits, row * mask_words(columns) * 64 + column) !=
-                 (words[column % 4] >= mask.threshold);
+        const auto words = philox<7>({column / 8, row + 5, 12, 9}, {0x9ABCDEF0, 0x12345678});
+        const uint32_t word = words[column % 8 / 2];
+        const bool kept = (column % 2 == 0 ? word % 65536 : word / 65536) >= 19661;  // 0.3 * 2^16
+        wrong += mask.keeps(row + 5, column) != kept;
+        wrong += bit(bits, row * mask_words(columns) * 64 + column) != kept;
       }
     }
     CHECK(wrong == 0);
+    CHECK(mask.kept == 65536.0 / (65536.0 - 19661.0));
     CHECK(bits.back() == 77);
   }
 }

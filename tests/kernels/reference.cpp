@@ -36,7 +36,7 @@ Matrix<P> dropped(const Matrix<P>& x, const DropoutMask& mask, int64_t columns) 
   for (size_t at = 0; at < x.size(); ++at) {
     const auto row = static_cast<uint32_t>(at / columns);
     const auto column = static_cast<uint32_t>(at % columns);
-    const bool kept = mask.words(column / 4, row)[column % 4] >= mask.threshold;
+    const bool kept = mask.keeps(row, column);
     result[at] = kept ? P::round(x[at] * static_cast<Sum>(mask.kept)) : Sum{0};
   }
   return result;

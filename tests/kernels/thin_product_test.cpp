@@ -32,7 +32,7 @@ struct Operands {
         a(memory.input<T>(shape.rank, shape.columns, shape.columns)),
         bits(shape.rows * mask_words(shape.columns)) {
     DropoutMask mask;
-    mask.threshold = 0x60000000;
+    mask.drop(0.375);
     mask_bits(mask, 0, shape.rows, shape.columns, bits.data());
   }
   KeptBits kept(bool masked) const { return masked ? bits.data() : nullptr; }

@@ -14,10 +14,8 @@ namespace {
 std::vector<double> mask_of(const LoraPair& pair, const DropoutKey& key, uint32_t row) {
   const kernels::DropoutMask mask = dropout_mask(pair, key);
   std::vector<double> factors;
-  for (uint32_t quad = 0; quad < 48; ++quad) {
-    for (const uint32_t word : mask.words(quad, row)) {
-      factors.push_back(word >= mask.threshold ? mask.kept : 0.0);
-    }
+  for (uint32_t column = 0; column < 192; ++column) {
+    factors.push_back(mask.keeps(row, column) ? mask.kept : 0.0);
   }
   return factors;
 }
@@ -29,7 +27,7 @@ LoraPair pair_with(double dropout, uint32_t module) {
   return pair;
 }
 
-TEST_CASE("Dropout mask: every element is the word of Philox that pair, key and place name") {
+TEST_CASE("Dropout mask: every element is the half word of Philox that pair, key and place name") {
   const DropoutKey key{0x123456789ABCDEF0, 0x100000002, 9, true};
   const LoraPair pair = pair_with(0.3, 12);
   const at::Tensor expected = plain_mask(pair, key, 3, 192);

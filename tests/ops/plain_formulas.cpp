@@ -14,14 +14,16 @@ at::Tensor plain_mask(const LoraPair& pair, const DropoutKey& key, int64_t rows,
   const auto low = [](uint64_t word) { return static_cast<uint32_t>(word); };
   const auto high = [](uint64_t word) { return static_cast<uint32_t>(word >> 32); };
   const auto mixed = philox({low(key.step), high(key.step), 0, 2}, {low(key.seed), high(key.seed)});
+  const double dropped = std::round(pair.dropout * 65536) / 65536;
   auto element = mask.accessor<double, 2>();
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t column = 0; column < columns; ++column) {
       const auto words = philox<7>(
-          {static_cast<uint32_t>(column / 4), static_cast<uint32_t>(row), pair.module, key.pack},
+          {static_cast<uint32_t>(column / 8), static_cast<uint32_t>(row), pair.module, key.pack},
           {mixed[0], mixed[1]});
-      const bool kept = words[column % 4] >= std::floor(pair.dropout * 4294967296.0);
-      element[row][column] = kept ? 1.0 / (1.0 - pair.dropout) : 0.0;
+      const uint32_t word = words[column % 8 / 2];
+      const bool kept = (column % 2 == 0 ? word % 65536 : word / 65536) >= dropped * 65536;
+      element[row][column] = kept ? 1.0 / (1.0 - dropped) : 0.0;
     }
   }
   return mask;

@@ -13,7 +13,8 @@ namespace radgpt {
 // Every composite op once more as a plain chain of LibTorch operations that autograd
 // differentiates. They share no code with the ops and take any floating type.
 
-/// [rows, columns] of 1 / (1 - dropout) and 0, element by element from philox().
+/// [rows, columns] of 1 / (1 - dropout) and 0, dropout in steps of 2^-16, element by element from
+/// philox().
 at::Tensor plain_mask(const LoraPair& pair, const DropoutKey& key, int64_t rows, int64_t columns);
 
 at::Tensor plain_rms_norm(const at::Tensor& x, const at::Tensor& weight, double epsilon);
