@@ -31,9 +31,11 @@ WrittenArray written_array(const std::vector<T>& values) {
 using WrittenArrays = std::map<std::string, WrittenArray>;
 
 /// Passes if `fused` is at most twice as far from the result in double precision as `naive`, the
-/// same formula written plainly in its types, and one rounding of each element, in the 2-norm and
-/// in the largest element: a sum of few terms may be exact in `naive` by chance. So the tolerance
-/// follows from types and sizes; nobody tunes it.
+/// same formula written plainly in its types, and one rounding of each element, in the 2-norm: a
+/// sum of few terms may be exact in `naive` by chance. The largest error may be four times that of
+/// `naive`: of a dozen errors it scatters that much between two orders of adding, and what is wrong
+/// in one element is out by far more. So the tolerance follows from types and sizes; nobody tunes
+/// it.
 void expect_as_accurate_as(std::span<const double> naive, const WrittenArray& fused,
                            std::span<const double> exact);
 
