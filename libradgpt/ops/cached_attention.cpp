@@ -30,6 +30,8 @@ void check_room(const LayerCache& cache, int64_t sequence, int64_t entries) {
 }
 
 void check_cache(const LayerCache& cache, const CachePlacement& placement, const at::Tensor& qkv) {
+  require(placement.pass_tokens == qkv.size(0), "attention: placement is of ",
+          placement.pass_tokens, " tokens, got qkv ", qkv.sizes());
   require(cache.keys.sizes() == at::IntArrayRef({placement.cache_sequences, placement.capacity,
                                                  qkv.size(1) / 3}) &&
               cache.keys.sizes() == cache.values.sizes() && cache.keys.is_contiguous() &&
@@ -75,7 +77,8 @@ CachePlacement place_segments(const std::vector<Segment>& segments,
     append(segments[i].prefix_begin, segments[i].prefix_end);
     append(segments[i].begin, segments[i].end);
   }
-  return {beside(cache, tokens), beside(cache, rows), {}, {},
+  const int64_t pass_tokens = segments.empty() ? 0 : segments.back().end;
+  return {beside(cache, tokens), beside(cache, rows), {}, {}, pass_tokens,
           cache.keys.size(0),    cache.keys.size(1)};
 }
 
@@ -91,8 +94,13 @@ CachePlacement place_next_tokens(const std::vector<int32_t>& sequences,
     entries.push_back(lengths[i] + 1);
     rows.push_back(sequences[i] * cache.keys.size(1) + lengths[i]);
   }
-  return {beside(cache, tokens),    beside(cache, rows), beside(cache, entries),
-          beside(cache, sequences), cache.keys.size(0),  cache.keys.size(1)};
+  return {beside(cache, tokens),
+          beside(cache, rows),
+          beside(cache, entries),
+          beside(cache, sequences),
+          static_cast<int64_t>(tokens.size()),
+          cache.keys.size(0),
+          cache.keys.size(1)};
 }
 
 at::Tensor prefill_attention(const at::Tensor& qkv, const at::Tensor& positions,
@@ -114,9 +122,8 @@ at::Tensor cached_attention(const at::Tensor& qkv, const at::Tensor& positions, 
   const at::NoGradGuard forward_only;
   const AttentionOperand operand = AttentionOperand::of(qkv, positions, heads, encoding);
   check_cache(cache, placement, operand.qkv);
-  require(placement.entries.defined() && placement.entries.size(0) == qkv.size(0),
-          "attention: ", qkv.size(0), " rows of qkv need as many next tokens, got ",
-          placement.entries.defined() ? placement.entries.size(0) : 0);
+  require(placement.entries.defined(),
+          "attention: placement must be one of next tokens, got one of segments");
   at::Tensor out = at::empty({qkv.size(0), qkv.size(1) / 3}, qkv.options());
   visit_type(qkv.scalar_type(), "attention", [&](auto zero) {
     using T = decltype(zero);

@@ -19,10 +19,11 @@ struct LayerCache {
 /// Which tokens of a forward pass become which entries of the caches of all layers, in memory of
 /// their device, to which it is copied once a pass.
 struct CachePlacement {
-  at::Tensor tokens;     ///< [count] int32: rows of qkv
-  at::Tensor rows;       ///< [count] int64: entry e of sequence s is s * capacity + e
-  at::Tensor entries;    ///< of next tokens only, [count] int32: filled ones with the new one
-  at::Tensor sequences;  ///< of next tokens only, [count] int32
+  at::Tensor tokens;        ///< [count] int32: rows of qkv
+  at::Tensor rows;          ///< [count] int64: entry e of sequence s is s * capacity + e
+  at::Tensor entries;       ///< of next tokens only, [count] int32: filled ones with the new one
+  at::Tensor sequences;     ///< of next tokens only, [count] int32
+  int64_t pass_tokens = 0;  ///< rows of qkv
   int64_t cache_sequences = 0;
   int64_t capacity = 0;
 };

@@ -99,7 +99,10 @@ TEST_CASE("Cached attention: a placement fits caches of one size and as many row
   CHECK_THROWS_AS(
       cached_attention(two, torch::zeros({2}, torch::kLong), kHeads, encoding, placement, cache),
       Error);
-  const Segments segments = {{0, 1, 0, 0}};
+  const Segments segments = {{0, 1, 0, 0}}, longer = {{0, 2, 0, 0}};
+  CHECK_THROWS_WITH(prefill_attention(row, position, segments, kHeads, encoding,
+                                      place_segments(longer, {0}, cache), cache),
+                    "attention: placement is of 2 tokens, got qkv [1, 72]");
   CHECK_THROWS_AS(cached_attention(row, position, kHeads, encoding,
                                    place_segments(segments, {0}, cache), cache),
                   Error);
