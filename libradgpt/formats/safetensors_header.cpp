@@ -53,17 +53,17 @@ std::vector<int64_t> integers_of(const JsonObject& entry, const std::string& key
   return numbers;
 }
 
-TensorInfo parse_tensor(const JsonObject& entry, const std::string& name, uint64_t data_bytes) {
+TensorExtent parse_tensor(const JsonObject& entry, const std::string& name, uint64_t data_bytes) {
   const std::string place = entry.where() + ": " + name;
-  TensorInfo tensor;
-  tensor.name = name;
+  TensorExtent tensor;
+  tensor.info.name = name;
   const auto dtype = data_type_of(entry.text("dtype"));
   require(dtype.has_value(), place,
           ".dtype: must be BF16, F16, F32, F64, I8, U8, I32 or I64, got another type");
-  tensor.dtype = *dtype;
-  tensor.shape = integers_of(entry, "shape");
-  require(tensor.shape.size() <= kHighestRank, place, ".shape: must have at most ", kHighestRank,
-          " dimensions, got ", tensor.shape.size());
+  tensor.info.dtype = *dtype;
+  tensor.info.shape = integers_of(entry, "shape");
+  require(tensor.info.shape.size() <= kHighestRank, place, ".shape: must have at most ",
+          kHighestRank, " dimensions, got ", tensor.info.shape.size());
   const std::vector<int64_t> offsets = integers_of(entry, "data_offsets");
   require(offsets.size() == 2, place, ".data_offsets: must be two integers, got ", offsets.size());
   tensor.begin = static_cast<uint64_t>(offsets[0]);
@@ -72,21 +72,22 @@ TensorInfo parse_tensor(const JsonObject& entry, const std::string& name, uint64
           to_text(offsets));
   require(tensor.end <= data_bytes, place, ".data_offsets: must end within the ", data_bytes,
           " data bytes of the file, got ", tensor.end, " (is the file cut short?)");
-  const auto expected = byte_count(tensor.dtype, tensor.shape);
+  const auto expected = byte_count(tensor.info.dtype, tensor.info.shape);
   require(expected.has_value(), place, ".shape: must describe fewer than 2^63 bytes, got ",
-          to_text(tensor.shape));
-  require(tensor.bytes() == *expected, place, ".data_offsets: must span ", *expected, " bytes for ",
-          name_of(tensor.dtype), " ", to_text(tensor.shape), ", got ", tensor.bytes());
+          to_text(tensor.info.shape));
+  require(tensor.end - tensor.begin == *expected, place, ".data_offsets: must span ", *expected,
+          " bytes for ", name_of(tensor.info.dtype), " ", to_text(tensor.info.shape), ", got ",
+          tensor.end - tensor.begin);
   return tensor;
 }
 
 /// Tensors must follow each other and fill the data: an overlap would let a small file describe
 /// huge weights, a hole could hide another file.
-void check_layout(const std::vector<TensorInfo>& tensors, uint64_t data_bytes,
+void check_layout(const std::vector<TensorExtent>& tensors, uint64_t data_bytes,
                   const std::string& file) {
   uint64_t expected = 0;
-  for (const TensorInfo& tensor : tensors) {
-    require(tensor.begin == expected, file, ": ", tensor.name, ".data_offsets: must begin at ",
+  for (const TensorExtent& tensor : tensors) {
+    require(tensor.begin == expected, file, ": ", tensor.info.name, ".data_offsets: must begin at ",
             expected, ", where the tensor before it ends, got ", tensor.begin);
     expected = tensor.end;
   }
@@ -118,7 +119,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, uint64_t data_
             value.size(), " keys");
   }
   std::stable_sort(header.tensors.begin(), header.tensors.end(),
-                   [](const TensorInfo& a, const TensorInfo& b) {
+                   [](const TensorExtent& a, const TensorExtent& b) {
                      return std::tie(a.begin, a.end) < std::tie(b.begin, b.end);
                    });
   check_layout(header.tensors, data_bytes, file);

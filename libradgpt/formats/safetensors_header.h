@@ -10,8 +10,15 @@
 
 namespace radgpt {
 
+/// A tensor at bytes [begin, end) of the data.
+struct TensorExtent {
+  TensorInfo info;
+  uint64_t begin = 0;
+  uint64_t end = 0;
+};
+
 struct SafetensorsHeader {
-  std::vector<TensorInfo> tensors;  ///< in the order of their bytes
+  std::vector<TensorExtent> tensors;  ///< in the order of their bytes
   std::map<std::string, std::string> metadata;
 };
 
