@@ -114,19 +114,27 @@ RADGPT_DEVICE void publish(const TrainedTensor& tensor, int64_t element, const V
   }
 }
 
-RADGPT_DEVICE void update(const AdamW& step, float keep, float gradient, float& master,
+/// The step size and what decay leaves of a master, in one tensor.
+struct TensorStep {
+  float rate;
+  float keep;
+};
+
+RADGPT_DEVICE void update(const AdamW& step, TensorStep tensor, float gradient, float& master,
                           float& first, float& second) {
   const float g = gradient * step.gradient_scale;
   first = step.beta1 * first + (1.0f - step.beta1) * g;
   second = step.beta2 * second + (1.0f - step.beta2) * g * g;
   const float deviation = sqrtf(second * step.second_correction) + step.epsilon;
-  master = master * keep - step.rate * first / deviation;
+  master = master * tensor.keep - tensor.rate * first / deviation;
 }
 
 static RADGPT_KERNEL(kAdamWThreads, 1) void adamw_kernel(AdamW call) {
   RADGPT_SHARED(Words4, shared, kTensorWords);
   const AdamWBlock block = own_block(call.tensors, shared);
-  const float keep = block.tensor->decay == WeightDecay::kYes ? call.keep : 1.0f;
+  const float ratio = block.tensor->rate_ratio;
+  const bool decays = block.tensor->decay == WeightDecay::kYes;
+  const TensorStep tensor = {call.rate * ratio, decays ? 1.0f - ratio * (1.0f - call.keep) : 1.0f};
   const auto four = [&](int64_t i) {
     const Floats4 gradient = load<Floats4>(call.gradient + i);
     Floats4 master = load<Floats4>(call.master + i);
@@ -134,7 +142,7 @@ static RADGPT_KERNEL(kAdamWThreads, 1) void adamw_kernel(AdamW call) {
     Floats4 second = load<Floats4>(call.second_moment + i);
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      update(call, keep, gradient.value[j], master.value[j], first.value[j], second.value[j]);
+      update(call, tensor, gradient.value[j], master.value[j], first.value[j], second.value[j]);
     }
     store(call.master + i, master);
     store(call.first_moment + i, first);
@@ -145,7 +153,7 @@ static RADGPT_KERNEL(kAdamWThreads, 1) void adamw_kernel(AdamW call) {
     float master = load<float>(call.master + i);
     float first = load<float>(call.first_moment + i);
     float second = load<float>(call.second_moment + i);
-    update(call, keep, load<float>(call.gradient + i), master, first, second);
+    update(call, tensor, load<float>(call.gradient + i), master, first, second);
     store(call.master + i, master);
     store(call.first_moment + i, first);
     store(call.second_moment + i, second);

@@ -26,6 +26,7 @@ struct alignas(16) TrainedTensor {
   CopyType copy_type = CopyType::kBFloat16;
   float scale = 1.0f;
   WeightDecay decay = WeightDecay::kNo;
+  float rate_ratio = 1.0f;  ///< its learning rate as a multiple of the call's
   int32_t first_block = 0;  ///< set by number_blocks
 };
 
@@ -50,7 +51,8 @@ int64_t number_blocks(std::vector<TrainedTensor>& tensors);
 ///   w = w keep - rate m / (sqrt(v second_correction) + epsilon)
 ///
 /// with keep for tensors that decay and 1 for the others. For update t with learning rate r and
-/// decay d: keep = 1 - r d, rate = r / (1 - beta1^t), second_correction = 1 / (1 - beta2^t).
+/// decay d: keep = 1 - r d, rate = r / (1 - beta1^t), second_correction = 1 / (1 - beta2^t). In a
+/// tensor with a rate_ratio p, p rate and 1 - p (1 - keep) stand for rate and keep.
 struct AdamW {
   float beta1 = 0.9f;
   float beta2 = 0.999f;

@@ -26,8 +26,16 @@ Block block_of(const TrainedTensors& tensors, int64_t number) {
   return {tensor, first, std::min(kAdamWBlock, tensor->rows * tensor->columns - first)};
 }
 
+/// The call as one tensor has it.
+AdamW call_for(const TrainedTensor& tensor, AdamW call) {
+  call.rate *= tensor.rate_ratio;
+  const bool decays = tensor.decay == WeightDecay::kYes;
+  call.keep = decays ? 1.0f - tensor.rate_ratio * (1.0f - call.keep) : 1.0f;
+  return call;
+}
+
 // The call by value: a store to a master cannot change it.
-[[RADGPT_VECTOR_CLONES]] void update(AdamW call, float keep, int64_t begin, int64_t end) {
+[[RADGPT_VECTOR_CLONES]] void update(AdamW call, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
     const float g = call.gradient[i] * call.gradient_scale;
     const float first = call.beta1 * call.first_moment[i] + (1.0f - call.beta1) * g;
@@ -35,7 +43,7 @@ Block block_of(const TrainedTensors& tensors, int64_t number) {
     const float deviation = std::sqrt(second * call.second_correction) + call.epsilon;
     call.first_moment[i] = first;
     call.second_moment[i] = second;
-    call.master[i] = call.master[i] * keep - call.rate * first / deviation;
+    call.master[i] = call.master[i] * call.keep - call.rate * first / deviation;
   }
 }
 
@@ -81,8 +89,7 @@ void adamw_cpu(const AdamW& call, const Workers& workers) {
     for (int64_t number = begin; number < end; ++number) {
       const Block block = block_of(call.tensors, number);
       const int64_t first = block.tensor->begin + block.first;
-      const float keep = block.tensor->decay == WeightDecay::kYes ? call.keep : 1.0f;
-      update(call, keep, first, first + block.count);
+      update(call_for(*block.tensor, call), first, first + block.count);
       publish_block(block, call.master);
     }
   });

@@ -22,18 +22,20 @@ struct Shape {
   CopyType type = CopyType::kBFloat16;
   float scale = 1.0f;
   WeightDecay decay = WeightDecay::kYes;
+  float rate_ratio = 1.0f;
 };
 
 /// Odd sizes, so that tensors begin at every remainder of four; copies on and off the boundaries of
 /// whole stores, and rows that end within one; tensors of several blocks.
-const std::vector<Shape> kShapes = {{6, 98, 100},
-                                    {1, 1, 0, 0, CopyType::kBFloat16, 1.0f, WeightDecay::kNo},
-                                    {16, 96, 96},
-                                    {7, 5, 24, 11, CopyType::kBFloat16, 2.0f},
-                                    {1, 33, 33, 0, CopyType::kFloat, 1.0f, WeightDecay::kNo},
-                                    {129, 130, 192, 60, CopyType::kBFloat16, 0.37f},
-                                    {3, 3000, 3008, 4, CopyType::kFloat, -0.5f},
-                                    {1, 2, 2}};
+const std::vector<Shape> kShapes = {
+    {6, 98, 100},
+    {1, 1, 0, 0, CopyType::kBFloat16, 1.0f, WeightDecay::kNo},
+    {16, 96, 96},
+    {7, 5, 24, 11, CopyType::kBFloat16, 2.0f},
+    {1, 33, 33, 0, CopyType::kFloat, 1.0f, WeightDecay::kNo, 0.5f},
+    {129, 130, 192, 60, CopyType::kBFloat16, 0.37f, WeightDecay::kYes, 16.0f},
+    {3, 3000, 3008, 4, CopyType::kFloat, -0.5f},
+    {1, 2, 2}};
 
 struct State {
   std::vector<float> master, first, second;
@@ -64,7 +66,8 @@ struct Problem {
                          .copy_stride = shape.stride,
                          .copy_type = shape.type,
                          .scale = shape.scale,
-                         .decay = shape.decay});
+                         .decay = shape.decay,
+                         .rate_ratio = shape.rate_ratio});
       state.bfloat16_copies.push_back(random_values<BFloat16>(is_float ? 0 : room, 1.0, 9));
       state.float_copies.push_back(random_values<float>(is_float ? room : 0, 1.0, 9));
       count += shape.rows * shape.columns;
@@ -168,7 +171,9 @@ Arrays updated(const Problem& problem) {
   const AdamW& step = problem.step;
   Arrays result;
   for (size_t t = 0; t < kShapes.size(); ++t) {
-    const S keep = kShapes[t].decay == WeightDecay::kYes ? step.keep : 1.0f;
+    const S ratio = kShapes[t].rate_ratio, rate = ratio * S(step.rate);
+    const bool decays = kShapes[t].decay == WeightDecay::kYes;
+    const S keep = decays ? 1 - ratio * (1 - S(step.keep)) : S(1);
     for (int64_t i = 0; i < kShapes[t].rows * kShapes[t].columns; ++i) {
       const int64_t at = problem.tensors[t].begin + i;
       const S g = S(problem.gradient[at]) * S(step.gradient_scale);
@@ -177,7 +182,7 @@ Arrays updated(const Problem& problem) {
       const S root = std::sqrt(second * S(step.second_correction)) + S(step.epsilon);
       result["first"].push_back(first);
       result["second"].push_back(second);
-      result["master"].push_back(S(problem.state.master[at]) * keep - step.rate * first / root);
+      result["master"].push_back(S(problem.state.master[at]) * keep - rate * first / root);
     }
   }
   return result;
