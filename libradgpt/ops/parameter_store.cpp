@@ -49,6 +49,15 @@ void ParameterStore::bind(size_t index, at::Tensor destination, Binding binding,
   bound_.push_back({index, std::move(destination), binding, scale});
 }
 
+void ParameterStore::bind(size_t index, std::function<void()> update) {
+  updates_.push_back({index, std::move(update)});
+}
+
+void ParameterStore::unbind(size_t index) {
+  std::erase_if(bound_, [=](const Bound& bound) { return bound.index == index; });
+  std::erase_if(updates_, [=](const Update& update) { return update.index == index; });
+}
+
 bool ParameterStore::Bound::in_pass() const {
   const at::ScalarType type = destination.scalar_type();
   const bool rows = destination.dim() == 0 || destination.stride(-1) == 1;
@@ -69,6 +78,7 @@ void ParameterStore::Bound::publish(const at::Tensor& master) const {
 void ParameterStore::publish() const {
   const at::NoGradGuard no_grad;
   for (const Bound& bound : bound_) bound.publish(masters_.at(bound.index).detach());
+  for (const Update& update : updates_) update.run();
 }
 
 std::vector<const ParameterStore::Bound*> ParameterStore::copies_in_pass() const {
@@ -98,6 +108,7 @@ std::vector<kernels::TrainedTensor> ParameterStore::trained_tensors() const {
       tensor.scale = static_cast<float>(copy->scale);
     }
     begin += element_count(shape);
+    tensor.rate_ratio = static_cast<float>(specs_[i].rate_ratio);
     tensor.decay = shape.size() >= 2 ? kernels::WeightDecay::kYes : kernels::WeightDecay::kNo;
     if (tensor.rows > 0) tensors.push_back(tensor);
   }
@@ -110,6 +121,7 @@ void ParameterStore::publish_others() const {
   for (const Bound& bound : bound_) {
     if (copies[bound.index] != &bound) bound.publish(masters_.at(bound.index).detach());
   }
+  for (const Update& update : updates_) update.run();
 }
 
 }  // namespace radgpt

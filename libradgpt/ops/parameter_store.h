@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@ namespace radgpt {
 struct ParameterSpec {
   std::string name;
   std::vector<int64_t> shape;
+  double rate_ratio = 1.0;  ///< its learning rate as a multiple of the run's
 };
 
 /// Every trained parameter of a run in one flat fp32 buffer (masters), with a second one of the
@@ -54,13 +56,18 @@ class ParameterStore {
   /// master(index) by every `publish`.
   void bind(size_t index, at::Tensor destination, Binding binding = Binding::kCopy,
             double scale = 1.0);
+  /// Every `publish` calls `update` once all bound tensors are rewritten: for what follows from
+  /// master(index) otherwise than as a copy. It must own what it refers to.
+  void bind(size_t index, std::function<void()> update);
+  /// Forgets all that is bound to a parameter.
+  void unbind(size_t index);
   /// Rewrites all bound tensors from the masters (computed in fp32, rounded once).
   void publish() const;
 
   /// Every parameter as an optimiser's pass sees it, in order, with its first bound copy in
   /// bfloat16 or float, which the pass writes. Matrices decay.
   std::vector<kernels::TrainedTensor> trained_tensors() const;
-  /// Rewrites the bound tensors that trained_tensors does not name.
+  /// Rewrites the bound tensors that trained_tensors does not name, and calls all updates.
   void publish_others() const;
 
  private:
@@ -74,12 +81,18 @@ class ParameterStore {
     double scale;
   };
 
+  struct Update {
+    size_t index;
+    std::function<void()> run;
+  };
+
   /// Of each parameter the binding that trained_tensors names, or null.
   std::vector<const Bound*> copies_in_pass() const;
 
   std::vector<ParameterSpec> specs_;
   std::vector<at::Tensor> masters_;
   std::vector<Bound> bound_;
+  std::vector<Update> updates_;
   at::Tensor flat_;
   at::Tensor flat_gradient_;
   int64_t numel_ = 0;

@@ -43,6 +43,29 @@ TEST_CASE("Parameter store: publish writes scaled, cast and normalised copies") 
   CHECK(torch::allclose(normalised, torch::tensor({{0.6f, 0.8f}, {1.0f, 0.0f}})));
 }
 
+TEST_CASE("Parameter store: an update runs after the copies, until it is unbound") {
+  ParameterStore store;
+  const size_t index = store.add({"w", {1, 2}, 4.0});
+  store.allocate();
+  const at::Tensor copy = torch::zeros({1, 2}), doubled = torch::zeros({1, 2});
+  store.bind(index, copy);
+  store.bind(index, [=] { at::Tensor(doubled).copy_(copy * 2); });
+  store.flat().fill_(3.0f);
+  store.publish();
+  CHECK(doubled.sum().item<float>() == 12.0f);
+  store.flat().fill_(5.0f);
+  store.publish_others();
+  CHECK(copy.sum().item<float>() == 6.0f);  // that of the optimizer's pass
+  REQUIRE(store.trained_tensors().size() == 1);
+  CHECK(store.trained_tensors()[0].copy == copy.data_ptr());
+  CHECK(store.trained_tensors()[0].rate_ratio == 4.0f);
+  store.unbind(index);
+  store.publish();
+  CHECK(copy.sum().item<float>() == 6.0f);
+  CHECK(doubled.sum().item<float>() == 12.0f);
+  CHECK(store.trained_tensors()[0].copy == nullptr);
+}
+
 TEST_CASE("Parameter store: refuses a late parameter and a copy of another shape") {
   ParameterStore store;
   store.add({"layers.0.w", {2, 2}});
