@@ -37,6 +37,9 @@ struct Pack {
   std::vector<int64_t> targets;
   std::vector<float> target_weights;  ///< of each target in the loss; empty: all 1
   std::vector<Segment> segments;      ///< ascending, disjoint, covering all tokens
+  /// Number of the adapter that each segment takes (AdapterSet), -1: none; a branch that of its
+  /// prefix. Empty: all take the enabled one. For inference.
+  std::vector<int32_t> adapters;
   std::vector<PackedExample> examples;
 
   int64_t size() const { return static_cast<int64_t>(tokens.size()); }

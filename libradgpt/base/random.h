@@ -15,6 +15,7 @@ enum class RandomStream : uint32_t {
   kSampling = 4,
   kBootstrap = 5,
   kSimulation = 6,
+  kEmbeddingNoise = 7,
 };
 
 /// A sequence of numbers keyed by (seed, stream, a, b); cheap to make, copied freely.

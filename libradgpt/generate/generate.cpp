@@ -33,6 +33,7 @@ class Generator {
  private:
   int64_t new_tokens(size_t prompt) const;
   size_t next_group_end() const;
+  std::span<const int32_t> adapters_of(size_t begin, size_t end) const;
   void admit();
   void step();
   void extend(std::vector<Active> sequences, const at::Tensor& hidden);
@@ -61,6 +62,9 @@ Generator::Generator(const Baichuan& model, const Prompts& prompts,
   require(options.batch >= 1, "generate: batch must be at least 1, got ", options.batch);
   require(options.max_new_tokens >= 1, "generate: max_new_tokens must be at least 1, got ",
           options.max_new_tokens);
+  require(options.adapters.empty() || options.adapters.size() == prompts.size(),
+          "generate: adapters must be one a prompt, ", prompts.size(), ", got ",
+          options.adapters.size());
   int64_t capacity = 0;
   for (size_t i = 0; i < prompts.size(); ++i) {
     const auto length = static_cast<int64_t>(prompts[i].size());
@@ -106,9 +110,15 @@ size_t Generator::next_group_end() const {
   return end;
 }
 
+std::span<const int32_t> Generator::adapters_of(size_t begin, size_t end) const {
+  if (options_.adapters.empty()) return {};
+  return std::span(options_.adapters).subspan(begin, end - begin);
+}
+
 void Generator::admit() {
   const size_t end = next_group_end();
-  const PromptPack prompts = pack_prompt_ids(std::span(prompts_).subspan(next_, end - next_));
+  const PromptPack prompts =
+      pack_prompt_ids(std::span(prompts_).subspan(next_, end - next_), adapters_of(next_, end));
   std::vector<Active> sequences;
   for (; next_ < end; ++next_) {
     sequences.push_back({.prompt = next_, .slot = free_slots_.back(), .ids = prompts_[next_]});
@@ -124,13 +134,14 @@ void Generator::admit() {
 
 void Generator::step() {
   std::vector<int64_t> tokens;
-  std::vector<int32_t> slots, lengths;
+  std::vector<int32_t> slots, lengths, adapters;
   for (const Active& sequence : active_) {
     tokens.push_back(sequence.ids.back());
     slots.push_back(sequence.slot);
     lengths.push_back(static_cast<int32_t>(sequence.ids.size()) - 1);
+    if (!options_.adapters.empty()) adapters.push_back(options_.adapters[sequence.prompt]);
   }
-  const at::Tensor hidden = model_.decode(tokens, slots, lengths, cache_);
+  const at::Tensor hidden = model_.decode(tokens, slots, lengths, cache_, adapters);
   extend(std::exchange(active_, {}), hidden);
 }
 

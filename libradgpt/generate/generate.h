@@ -16,6 +16,9 @@ struct GenerationOptions {
   std::vector<int32_t> stop_ids = {2, 195, 196};
   /// Sequences computed at a time; bounds the memory of the cache.
   int64_t batch = 32;
+  /// Number of the adapter that each prompt takes (AdapterSet), -1: none. Empty: all take the
+  /// enabled one, which is faster.
+  std::vector<int32_t> adapters = {};
 };
 
 /// An answer: the new ids, without the stop id.
@@ -34,8 +37,8 @@ using GenerationProgress = std::function<void(int64_t done)>;
 /// The draws of prompt i depend on (seed, i) only. Results do not depend on `batch`, except where
 /// two tokens are equal to the accuracy of the model's type (a product's rounding depends on how
 /// many rows are multiplied together).
-/// Throws Error(kInput) for an empty prompt, one not shorter than the model's max length, or an id
-/// outside the vocabulary.
+/// Throws Error(kInput) for adapters that are not one a prompt, an empty prompt, one not shorter
+/// than the model's max length, or an id outside the vocabulary.
 std::vector<Generation> generate(const Baichuan& model,
                                  const std::vector<std::vector<int32_t>>& prompts,
                                  const GenerationOptions& options,

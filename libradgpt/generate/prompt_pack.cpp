@@ -17,11 +17,13 @@ struct Group {
   int64_t shared = 0;  ///< ids all its prompts begin with
 };
 
-Group group_from(std::span<const std::vector<int32_t>> prompts, size_t begin) {
+Group group_from(std::span<const std::vector<int32_t>> prompts, std::span<const int32_t> adapters,
+                 size_t begin) {
   const std::vector<int32_t>& first = prompts[begin];
   Group group{.end = begin + 1};
   for (; group.end < prompts.size(); ++group.end) {
     const int64_t common = common_beginning(first, prompts[group.end]);
+    if (!adapters.empty() && adapters[group.end] != adapters[begin]) break;
     if (2 * common < static_cast<int64_t>(first.size())) break;
     group.shared = group.shared == 0 ? common : std::min(group.shared, common);
   }
@@ -43,10 +45,11 @@ void append_segment(Pack& pack, std::span<const int32_t> ids, Segment prefix) {
                            .prefix_end = prefix.end});
 }
 
-PromptPack pack_prompt_ids(std::span<const std::vector<int32_t>> prompts) {
+PromptPack pack_prompt_ids(std::span<const std::vector<int32_t>> prompts,
+                           std::span<const int32_t> adapters) {
   PromptPack result;
   for (size_t begin = 0; begin < prompts.size();) {
-    const Group group = group_from(prompts, begin);
+    const Group group = group_from(prompts, adapters, begin);
     Segment prefix;
     if (group.shared > 0) {
       append_segment(result.pack, std::span(prompts[begin]).first(group.shared), {});
@@ -57,6 +60,9 @@ PromptPack pack_prompt_ids(std::span<const std::vector<int32_t>> prompts) {
       append_segment(result.pack, std::span(prompts[i]).subspan(group.shared), prefix);
       result.prompt_of_segment.push_back(static_cast<int32_t>(i));
       result.last_rows.push_back(result.pack.size() - 1);
+    }
+    if (!adapters.empty()) {
+      result.pack.adapters.resize(result.pack.segments.size(), adapters[begin]);
     }
     begin = group.end;
   }

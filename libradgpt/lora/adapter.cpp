@@ -7,7 +7,8 @@
 
 #include "kernels/primitives/adapter_inputs.h"
 #include "libradgpt/base/error.h"
-#include "libradgpt/lora/targets.h"
+#include "libradgpt/lora/principal_part.h"
+#include "libradgpt/lora/row_norms.h"
 #include "libradgpt/model/random_tensor.h"
 #include "libradgpt/ops/device_kernels.h"
 
@@ -15,12 +16,13 @@ namespace radgpt {
 
 namespace {
 
-double scale_of(const LoraOptions& options) {
-  const double rank = static_cast<double>(options.rank);
-  return options.alpha / (options.rslora ? std::sqrt(rank) : rank);
+int64_t highest_rank(Baichuan& model) {
+  const int64_t widest = model.config().hidden_size;
+  const bool on_device = device_kernels(model.linear(0, LinearKind::kGateUp).storage) != nullptr;
+  return on_device ? std::min<int64_t>(kernels::kMostRank, widest) : widest;
 }
 
-// Room for `columns` more border columns behind those of the pairs already there.
+// Room for `columns` border columns.
 void make_room(BorderedWeight& linear, int64_t columns) {
   const int64_t border = (columns + kBorderTile - 1) / kBorderTile * kBorderTile;
   if (linear.border() >= border) return;
@@ -31,89 +33,136 @@ void make_room(BorderedWeight& linear, int64_t columns) {
   linear.storage = std::move(wider);
 }
 
+at::Tensor in_sums(const at::Tensor& weight) {
+  return weight.to(at::promote_types(weight.scalar_type(), at::kFloat));
+}
+
 }  // namespace
 
 Adapter::Adapter(Baichuan& model, const LoraOptions& options, ParameterStore& store)
-    : model_(model), options_(options), store_(store) {
-  const int64_t widest = model.config().hidden_size;
-  require(options.rank >= 1 && options.rank <= widest, "adapter: rank must be in [1, ", widest,
-          "], the model's hidden size, got ", options.rank);
-  const bool on_device = device_kernels(model.linear(0, LinearKind::kGateUp).storage) != nullptr;
-  require(!on_device || options.rank <= kernels::kMostRank, "adapter: rank must be in [1, ",
-          kernels::kMostRank, "] on a GPU, got ", options.rank);
-  const std::vector<int> targets = find_lora_targets(options.targets);
-  options_.targets.clear();
-  for (const int target : targets) options_.targets.emplace_back(kLoraTargets[target].name);
-  for (int layer = 0; layer < model.layers(); ++layer) {
-    for (const int target : targets) add_place(layer, target);
-  }
+    : model_(model),
+      options_(options),
+      store_(store),
+      modules_(find_lora_modules(options, model.layers(), highest_rank(model))) {
+  for (const LoraModule& module : modules_) add_parameters(module);
 }
 
 Adapter::~Adapter() { disable(); }
 
-BorderedWeight& Adapter::linear(const Place& place) {
-  return model_.linear(place.layer, kLoraTargets[place.target].kind);
+BorderedWeight& Adapter::linear(const LoraModule& module) {
+  return model_.linear(module.layer, module.target->kind);
 }
 
-void Adapter::add_place(int layer, int target) {
-  Place place{.layer = layer, .target = target};
-  const BorderedWeight& weight = linear(place);
-  require(weight.pairs.empty() && !weight.master.defined(),
-          "adapter: the model's weights must be frozen and without another adapter");
-  // gate_proj and up_proj stand side by side in the border of the linear they share.
-  if (!places_.empty() && &linear(places_.back()) == &weight) place.column = options_.rank;
-  const LoraTarget& facts = kLoraTargets[target];
-  const std::string name = concat("base_model.model.model.layers.", layer, ".", facts.path);
-  place.a = store_.add({name + ".lora_A.weight", {options_.rank, weight.in_features}});
-  place.b =
-      store_.add({name + ".lora_B.weight", {weight.out_features() / facts.parts, options_.rank}});
-  places_.push_back(place);
+/// The rows of the weight that a module is about.
+at::Tensor Adapter::rows_of(size_t index) {
+  const LoraPair& pair = pairs_[index];
+  return linear(modules_[index]).weight().narrow(0, pair.row_begin, pair.row_end - pair.row_begin);
+}
+
+void Adapter::add_parameters(const LoraModule& module) {
+  const BorderedWeight& weight = linear(module);
+  require(!weight.master.defined(), "adapter: the model's weights must be frozen");
+  const std::string name = "base_model.model." + module_name(module);
+  const int64_t rows = weight.out_features() / module.target->parts;
+  Numbers numbers;
+  numbers.a = store_.add({name + ".lora_A.weight", {module.rank, weight.in_features}});
+  numbers.b = store_.add({name + ".lora_B.weight", {rows, module.rank}, options_.loraplus_ratio});
+  if (options_.dora) numbers.magnitude = store_.add({name + ".lora_magnitude_vector", {rows}});
+  numbers_.push_back(numbers);
 }
 
 void Adapter::attach(uint64_t seed) {
   const at::NoGradGuard no_grad;
   require(pairs_.empty(), "adapter: attached twice");
-  // All borders before any view of them, and the rightmost pair of a linear first: one copy each.
-  for (auto place = places_.rbegin(); place != places_.rend(); ++place) {
-    make_room(linear(*place), place->column + options_.rank);
-  }
-  for (const Place& place : places_) pairs_.push_back(make_pair(place, seed));
-  store_.publish();
+  for (size_t i = 0; i < modules_.size(); ++i) pairs_.push_back(make_pair(i));
+  for (size_t i = 0; i < modules_.size(); ++i) fill(i, seed);
+  if (options_.start == LoraStart::kPissa) start_from_base(seed);
   enable();
 }
 
-LoraPair Adapter::make_pair(const Place& place, uint64_t seed) {
-  const BorderedWeight& weight = linear(place);
-  const LoraTarget& facts = kLoraTargets[place.target];
-  const int64_t rows = weight.out_features() / facts.parts;
-  const auto module =
-      static_cast<uint32_t>(place.layer * kLoraTargets.size() + static_cast<size_t>(place.target));
-  LoraPair pair{.a = at::empty({options_.rank, weight.in_features}, model_.options()),
-                .a_master = store_.master(place.a),
-                .b_master = store_.master(place.b),
-                .scale = scale_of(options_),
+LoraPair Adapter::make_pair(size_t index) {
+  const LoraModule& module = modules_[index];
+  const BorderedWeight& weight = linear(module);
+  const int64_t rows = weight.out_features() / module.target->parts;
+  LoraPair pair{.a = at::empty({module.rank, weight.in_features}, model_.options()),
+                .a_master = store_.master(numbers_[index].a),
+                .b_master = store_.master(numbers_[index].b),
+                .scale = module.scale,
                 .dropout = options_.dropout,
-                .module = module,
-                .row_begin = facts.part * rows,
-                .row_end = (facts.part + 1) * rows,
-                .column = place.column};
-  fill_uniform(pair.a_master.detach(), {seed, kAdapterTensors + module},
-               1.0 / std::sqrt(static_cast<double>(weight.in_features)));
-  store_.bind(place.a, pair.a);
-  store_.bind(place.b, weight.scaled_b(pair), ParameterStore::Binding::kCopy, pair.scale);
+                .module = module_number(module),
+                .row_begin = module.target->part * rows,
+                .row_end = (module.target->part + 1) * rows};
+  // Modules of one linear stand side by side in its border.
+  if (index > 0 && &linear(modules_[index - 1]) == &weight) {
+    pair.column = pairs_[index - 1].column + modules_[index - 1].rank;
+  }
+  if (numbers_[index].magnitude) {
+    pair.magnitude_master = store_.master(*numbers_[index].magnitude);
+    pair.row_norms = at::empty_like(pair.magnitude_master.detach());
+  }
   return pair;
 }
 
+void Adapter::fill(size_t index, uint64_t seed) {
+  const LoraPair& pair = pairs_[index];
+  fill_uniform(pair.a_master.detach(), {seed, kAdapterTensors + pair.module},
+               1.0 / std::sqrt(static_cast<double>(linear(modules_[index]).in_features)));
+  if (!pair.magnitude_master.defined()) return;
+  write_row_norms(rows_of(index), pair, pair.row_norms);
+  pair.magnitude_master.detach().copy_(pair.row_norms);
+}
+
+void Adapter::start_from_base(uint64_t seed) {
+  std::vector<PrincipalPart> parts;
+  for (size_t i = 0; i < modules_.size(); ++i) parts.push_back({rows_of(i), pairs_[i]});
+  take_principal_parts(parts, seed);
+  for (const LoraPair& pair : pairs_) {
+    starts_.push_back({pair.a_master.detach().clone(), pair.b_master.detach().clone()});
+  }
+}
+
+void Adapter::bind(size_t index) {
+  const LoraPair& pair = pairs_[index];
+  const Numbers& numbers = numbers_[index];
+  store_.bind(numbers.a, pair.a);
+  store_.bind(numbers.b, linear(modules_[index]).scaled_b(pair), ParameterStore::Binding::kCopy,
+              pair.scale);
+  if (numbers.magnitude) {
+    store_.bind(*numbers.magnitude,
+                [weight = rows_of(index), pair] { write_row_norms(weight, pair, pair.row_norms); });
+  }
+}
+
 void Adapter::enable() {
+  const at::NoGradGuard no_grad;
   require(!pairs_.empty(), "adapter: enabled before it was attached");
   if (enabled_) return;
-  for (size_t i = 0; i < places_.size(); ++i) linear(places_[i]).pairs.push_back(pairs_[i]);
+  for (const LoraModule& module : modules_) {
+    require(linear(module).pairs.empty(), "adapter: the other adapter of ", module_name(module),
+            " must be disabled first");
+  }
+  // All borders before any view of them, and the rightmost pair of a linear first: one copy each.
+  for (size_t i = pairs_.size(); i-- > 0;) {
+    make_room(linear(modules_[i]), pairs_[i].column + modules_[i].rank);
+  }
+  for (size_t i = 0; i < pairs_.size(); ++i) {
+    bind(i);
+    linear(modules_[i]).pairs.push_back(pairs_[i]);
+  }
+  store_.publish();
   enabled_ = true;
 }
 
 void Adapter::disable() {
+  const at::NoGradGuard no_grad;
   if (!enabled_) return;
-  for (const Place& place : places_) linear(place).pairs.clear();
+  for (size_t i = 0; i < pairs_.size(); ++i) {
+    BorderedWeight& weight = linear(modules_[i]);
+    weight.scaled_b(pairs_[i]).zero_();
+    weight.pairs.clear();
+    for (const size_t number : {numbers_[i].a, numbers_[i].b}) store_.unbind(number);
+    if (numbers_[i].magnitude) store_.unbind(*numbers_[i].magnitude);
+  }
   enabled_ = false;
 }
 
@@ -121,16 +170,18 @@ void Adapter::merge() {
   const at::NoGradGuard no_grad;
   require(!pairs_.empty(), "adapter: merged before it was attached");
   disable();
-  for (size_t i = 0; i < places_.size(); ++i) {
+  for (size_t i = 0; i < pairs_.size(); ++i) {
     const LoraPair& pair = pairs_[i];
-    BorderedWeight& target = linear(places_[i]);
-    const at::Tensor rows =
-        target.weight().narrow(0, pair.row_begin, pair.row_end - pair.row_begin);
-    const at::Tensor update = pair.b_master.mm(pair.a_master) * pair.scale;
-    rows.copy_(rows.to(at::promote_types(rows.scalar_type(), at::kFloat)) + update);
-    target.scaled_b(pair).zero_();
+    const at::Tensor rows = rows_of(i);
+    at::Tensor merged = in_sums(rows) + pair.b_master.mm(pair.a_master) * pair.scale;
+    if (pair.magnitude_master.defined()) {
+      write_row_norms(rows, pair, pair.row_norms);
+      merged *= (pair.magnitude_master / pair.row_norms).unsqueeze(1);
+    }
+    at::Tensor(rows).copy_(merged);
   }
   pairs_.clear();
+  starts_.clear();
 }
 
 }  // namespace radgpt

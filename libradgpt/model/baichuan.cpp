@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/model/embedding_noise.h"
+#include "libradgpt/model/row_adapters.h"
 #include "libradgpt/ops/device_kernels.h"
 
 namespace radgpt {
@@ -67,6 +69,10 @@ BorderedWeight& BaichuanLayer::linear(LinearKind kind) {
   fail(ErrorKind::kUsage, "model: unknown kind of linear ", static_cast<int>(kind));
 }
 
+std::array<BorderedWeight*, 4> BaichuanLayer::linears() {
+  return {&packed_qkv, &attention_output, &gate_up, &down};
+}
+
 Baichuan::Baichuan(const ModelConfig& config, const at::TensorOptions& options)
     : config_(config), options_(options) {
   check_model_config(config, "model");
@@ -107,44 +113,81 @@ at::Tensor Baichuan::embed(const std::vector<int64_t>& tokens) const {
 // attention(i, qkv) mixes the tokens in layer i. What follows the last one is done for `rows` alone
 // (undefined: all), for nobody reads the others.
 template <typename Attention>
-at::Tensor Baichuan::run_layers(at::Tensor x, const DropoutKey& key, const at::Tensor& rows,
+at::Tensor Baichuan::run_layers(at::Tensor x, const LayerPasses& passes, const at::Tensor& rows,
                                 Attention attention) const {
   at::Tensor branch;  // what the layer before adds to x: the next norm takes both
   for (size_t i = 0; i < layers_.size(); ++i) {
     const BaichuanLayer& layer = layers_[i];
     const NormedProduct qkv =
-        rms_norm_lora_linear(x, branch, layer.attention_norm, layer.packed_qkv, key);
+        rms_norm_lora_linear(x, branch, layer.attention_norm, layer.packed_qkv, passes.all);
     x = qkv.sum;
     at::Tensor mixed = attention(i, qkv.y);
-    if (rows.defined() && i + 1 == layers_.size()) {
+    const bool selects = rows.defined() && i + 1 == layers_.size();
+    const LoraPass& pass = selects ? passes.selected : passes.all;
+    if (selects) {
       mixed = mixed.index_select(0, rows);
       x = x.index_select(0, rows);
     }
-    branch = lora_linear(mixed, layer.attention_output, key);
+    branch = lora_linear(mixed, layer.attention_output, pass);
     const NormedProduct gate_up =
-        rms_norm_lora_linear(x, branch, layer.mlp_norm, layer.gate_up, key);
+        rms_norm_lora_linear(x, branch, layer.mlp_norm, layer.gate_up, pass);
     x = gate_up.sum;
-    branch = swiglu_lora_linear(gate_up.y, layer.down, key);
+    branch = swiglu_lora_linear(gate_up.y, layer.down, pass);
   }
   return rms_norm(x, branch, final_norm_);
 }
 
 at::Tensor Baichuan::forward(const Pack& pack, const DropoutKey& key) const {
-  return forward_rows(pack, key, {});
+  return forward_rows(pack, key, nullptr);
 }
 
 at::Tensor Baichuan::forward(const Pack& pack, const DropoutKey& key,
                              const std::vector<int64_t>& rows) const {
-  return forward_rows(pack, key, index_tensor(rows));
+  return forward_rows(pack, key, &rows);
 }
 
 at::Tensor Baichuan::forward_rows(const Pack& pack, const DropoutKey& key,
-                                  const at::Tensor& rows) const {
+                                  const std::vector<int64_t>* rows) const {
   const at::Tensor positions = position_tensor(pack.positions);
   const AttentionLayout layout(pack.segments, device());
-  return run_layers(embed(pack.tokens), key, rows, [&](size_t, const at::Tensor& qkv) {
-    return segment_attention(qkv, positions, layout, config_.num_attention_heads, encoding_);
-  });
+  at::Tensor x = embed(pack.tokens);
+  if (key.active && key.neftune_alpha > 0) {
+    const at::Tensor noise = embedding_noise(pack, config_.hidden_size, key);
+    x = x + noise.to(x.device(), x.scalar_type());
+  }
+  return run_layers(
+      std::move(x), layer_passes(key, adapter_of_row(pack), rows),
+      rows == nullptr ? at::Tensor() : index_tensor(*rows), [&](size_t, const at::Tensor& qkv) {
+        return segment_attention(qkv, positions, layout, config_.num_attention_heads, encoding_);
+      });
+}
+
+/// `adapters` as adapter_of_row has them; null rows: all go on.
+Baichuan::LayerPasses Baichuan::layer_passes(const DropoutKey& key,
+                                             const std::vector<int32_t>& adapters,
+                                             const std::vector<int64_t>* rows) const {
+  LayerPasses passes{key, key};
+  if (adapters.empty()) return passes;
+  passes.all.rows_of_choice = rows_of_choice(adapters, choices_, device());
+  if (rows == nullptr) return passes;
+  std::vector<int32_t> selected;
+  for (const int64_t row : *rows) selected.push_back(adapters.at(static_cast<size_t>(row)));
+  passes.selected.rows_of_choice = rows_of_choice(selected, choices_, device());
+  return passes;
+}
+
+int Baichuan::add_choice() {
+  for (BaichuanLayer& layer : layers_) {
+    for (BorderedWeight* linear : layer.linears()) linear->choices.emplace_back();
+  }
+  return choices_++;
+}
+
+void Baichuan::clear_choices() {
+  for (BaichuanLayer& layer : layers_) {
+    for (BorderedWeight* linear : layer.linears()) linear->choices.clear();
+  }
+  choices_ = 0;
 }
 
 at::Tensor Baichuan::prefill(const Pack& pack, const std::vector<int64_t>& rows,
@@ -154,8 +197,8 @@ at::Tensor Baichuan::prefill(const Pack& pack, const std::vector<int64_t>& rows,
   const at::Tensor positions = position_tensor(pack.positions);
   const AttentionLayout layout(pack.segments, device());
   const CachePlacement placement = place_segments(pack.segments, sequence_of_segment, cache.at(0));
-  return run_layers(embed(pack.tokens), {}, index_tensor(rows),
-                    [&](size_t layer, const at::Tensor& qkv) {
+  return run_layers(embed(pack.tokens), layer_passes({}, adapter_of_row(pack), &rows),
+                    index_tensor(rows), [&](size_t layer, const at::Tensor& qkv) {
                       return prefill_attention(qkv, positions, layout, config_.num_attention_heads,
                                                encoding_, placement, cache.at(layer));
                     });
@@ -163,15 +206,16 @@ at::Tensor Baichuan::prefill(const Pack& pack, const std::vector<int64_t>& rows,
 
 at::Tensor Baichuan::decode(const std::vector<int64_t>& tokens,
                             const std::vector<int32_t>& sequences,
-                            const std::vector<int32_t>& lengths,
-                            std::vector<LayerCache>& cache) const {
+                            const std::vector<int32_t>& lengths, std::vector<LayerCache>& cache,
+                            const std::vector<int32_t>& adapters) const {
   const at::NoGradGuard no_grad;
   const at::Tensor positions = position_tensor({lengths.begin(), lengths.end()});
   const CachePlacement placement = place_next_tokens(sequences, lengths, cache.at(0));
-  return run_layers(embed(tokens), {}, {}, [&](size_t layer, const at::Tensor& qkv) {
-    return cached_attention(qkv, positions, config_.num_attention_heads, encoding_, placement,
-                            cache.at(layer));
-  });
+  return run_layers(embed(tokens), layer_passes({}, adapters, nullptr), {},
+                    [&](size_t layer, const at::Tensor& qkv) {
+                      return cached_attention(qkv, positions, config_.num_attention_heads,
+                                              encoding_, placement, cache.at(layer));
+                    });
 }
 
 std::vector<LayerCache> Baichuan::make_cache(int64_t sequences, int64_t capacity) const {

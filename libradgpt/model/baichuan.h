@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -37,6 +38,7 @@ struct BaichuanLayer {
   BorderedWeight down;
 
   BorderedWeight& linear(LinearKind kind);
+  std::array<BorderedWeight*, 4> linears();
 };
 
 /// The type that is fastest on a device: bfloat16 where it is multiplied natively (a GPU,
@@ -87,6 +89,10 @@ class Baichuan {
 
   /// Hidden states after the final norm, [tokens, hidden] in the model's type. Row i predicts the
   /// token after tokens[i]. Gradients go to attached adapters, or to all masters once bound.
+  ///
+  /// While the key is active, NEFTune (Jain et al., arXiv 2310.05914) adds to the embeddings of a
+  /// token numbers uniform in neftune_alpha / sqrt(L hidden) [-1, 1), L being the tokens of its
+  /// segment and its prefix.
   at::Tensor forward(const Pack& pack, const DropoutKey& key) const;
 
   /// The hidden states of `rows` alone, [rows, hidden] in their order. Of the last layer only the
@@ -102,8 +108,10 @@ class Baichuan {
 
   /// Hidden states [sequences.size(), hidden] of one new token per listed sequence, of which
   /// lengths[i] tokens are cached; the new one becomes entry lengths[i] at position lengths[i].
+  /// `adapters` as Pack::adapters, one a token.
   at::Tensor decode(const std::vector<int64_t>& tokens, const std::vector<int32_t>& sequences,
-                    const std::vector<int32_t>& lengths, std::vector<LayerCache>& cache) const;
+                    const std::vector<int32_t>& lengths, std::vector<LayerCache>& cache,
+                    const std::vector<int32_t>& adapters = {}) const;
 
   /// Room for `sequences` sequences of `capacity` tokens: 4 * layers * hidden bytes a token in
   /// bf16.
@@ -117,6 +125,10 @@ class Baichuan {
   const HeadWeight& head() const { return head_; }
   int layers() const { return static_cast<int>(layers_.size()); }
   BorderedWeight& linear(int layer, LinearKind kind) { return layers_.at(layer).linear(kind); }
+  /// Makes room for one more adapter that rows may choose (BorderedWeight::choices), and returns
+  /// its number; takes all of them away.
+  int add_choice();
+  void clear_choices();
 
   /// Full-parameter training, first half: adds every weight to `store` under its Hugging Face
   /// name (gate_proj and up_proj as one, `mlp.gate_up_proj.weight`). The head is trained through
@@ -131,6 +143,11 @@ class Baichuan {
   std::string digest() const;
 
  private:
+  /// What linears are told: all tokens, and those that go on behind the last attention.
+  struct LayerPasses {
+    LoraPass all;
+    LoraPass selected;
+  };
   struct Trained {
     std::string name;
     at::Tensor weight;
@@ -144,9 +161,12 @@ class Baichuan {
   // Checks positions where RoPE's tables end: on a GPU nothing else does.
   at::Tensor position_tensor(const std::vector<int64_t>& positions) const;
   at::Tensor embed(const std::vector<int64_t>& tokens) const;
-  at::Tensor forward_rows(const Pack& pack, const DropoutKey& key, const at::Tensor& rows) const;
+  LayerPasses layer_passes(const DropoutKey& key, const std::vector<int32_t>& adapters,
+                           const std::vector<int64_t>* rows) const;
+  at::Tensor forward_rows(const Pack& pack, const DropoutKey& key,
+                          const std::vector<int64_t>* rows) const;
   template <typename Attention>
-  at::Tensor run_layers(at::Tensor x, const DropoutKey& key, const at::Tensor& rows,
+  at::Tensor run_layers(at::Tensor x, const LayerPasses& passes, const at::Tensor& rows,
                         Attention attention) const;
   void normalise_head(int64_t first_row, const at::Tensor& rows);
 
@@ -160,6 +180,7 @@ class Baichuan {
   at::Tensor head_norms_;
   PositionEncoding encoding_;
   std::vector<size_t> parameters_;
+  int choices_ = 0;
 };
 
 }  // namespace radgpt

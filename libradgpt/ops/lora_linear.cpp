@@ -2,11 +2,15 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/ones.h>
 
+#include "libradgpt/base/error.h"
 #include "libradgpt/ops/bordered_product.h"
 #include "libradgpt/ops/bordered_rows.h"
 #include "libradgpt/ops/composite_node.h"
+#include "libradgpt/ops/matrix_product.h"
 
 namespace radgpt {
 
@@ -74,8 +78,46 @@ class LoraLinearNode : public CompositeNode {
   BorderedProduct product_;
 };
 
-NormedProduct apply_linear(const at::Tensor& source, const at::Tensor& branch, InputSource input,
-                           const BorderedWeight& weight, const DropoutKey& key) {
+/// y[rows] += scale * x[rows] A^T B^T for every pair.
+void add_pairs(const at::Tensor& y, const at::Tensor& x, const at::Tensor& rows,
+               const std::vector<LoraPair>& pairs) {
+  if (pairs.empty()) return;
+  const at::Tensor inputs = x.index_select(0, rows);
+  for (const LoraPair& pair : pairs) {
+    require(!pair.magnitude_master.defined(),
+            "lora_linear: rows must not choose an adapter with DoRA, which scales whole columns");
+    const at::Tensor b = (pair.b_master.detach() * pair.scale).to(y.scalar_type());
+    y.narrow(1, pair.row_begin, pair.row_end - pair.row_begin)
+        .index_add_(0, rows, inputs.mm(pair.a.t()).mm(b.t()));
+  }
+}
+
+/// DoRA's factor of every column of the result; undefined without.
+at::Tensor magnitude_factors(const BorderedWeight& weight) {
+  std::vector<at::Tensor> factors;
+  int64_t row = 0;
+  for (const LoraPair& pair : weight.pairs) {
+    if (!pair.magnitude_master.defined()) continue;
+    if (pair.row_begin > row) {
+      factors.push_back(at::ones({pair.row_begin - row}, pair.row_norms.options()));
+    }
+    factors.push_back(pair.magnitude_master / pair.row_norms);
+    row = pair.row_end;
+  }
+  if (factors.empty()) return {};
+  if (weight.out_features() > row) {
+    factors.push_back(at::ones({weight.out_features() - row}, factors[0].options()));
+  }
+  return at::cat(factors);
+}
+
+at::Tensor with_magnitudes(const at::Tensor& y, const BorderedWeight& weight) {
+  const at::Tensor factors = magnitude_factors(weight);
+  return factors.defined() ? (y * factors).to(y.scalar_type()) : y;
+}
+
+NormedProduct record_linear(const at::Tensor& source, const at::Tensor& branch, InputSource input,
+                            const BorderedWeight& weight, const DropoutKey& key) {
   BorderedProduct product{std::move(input), weight, key, {}};
   for (LoraPair& pair : product.weight.pairs) pair.a = pair.a.contiguous();
   check_bordered_product(product);
@@ -94,21 +136,49 @@ NormedProduct apply_linear(const at::Tensor& source, const at::Tensor& branch, I
   return result;
 }
 
+/// Each row with the pairs of the adapter it chose.
+NormedProduct chosen_linear(const at::Tensor& source, InputSource input,
+                            const BorderedWeight& weight, const LoraPass& pass) {
+  BorderedProduct product{std::move(input), weight, {}, {}};
+  product.weight.pairs.clear();
+  check_bordered_product(product);
+  require(
+      !gradients_wanted({source, product.input.branch, product.input.norm.master, weight.master}),
+      "lora_linear: rows that choose their adapters are for inference, got a pass with "
+      "gradients");
+  const at::Tensor x =
+      product.input.kind == InputKind::kPlain ? source : write_bordered_input(product);
+  const at::Tensor y = matrix_product(x, weight.weight().t());
+  for (size_t i = 0; i < pass.rows_of_choice.size(); ++i) {
+    const at::Tensor& rows = pass.rows_of_choice[i];
+    if (rows.numel() > 0) add_pairs(y, x, rows, weight.choices.at(i));
+  }
+  return {product.input.source, y};
+}
+
+NormedProduct apply_linear(const at::Tensor& source, const at::Tensor& branch, InputSource input,
+                           const BorderedWeight& weight, const LoraPass& pass) {
+  if (!pass.rows_of_choice.empty()) return chosen_linear(source, std::move(input), weight, pass);
+  NormedProduct result = record_linear(source, branch, std::move(input), weight, pass.dropout);
+  result.y = with_magnitudes(result.y, weight);
+  return result;
+}
+
 }  // namespace
 
-at::Tensor lora_linear(const at::Tensor& x, const BorderedWeight& weight, const DropoutKey& key) {
-  return apply_linear(x, {}, InputSource::plain(x), weight, key).y;
+at::Tensor lora_linear(const at::Tensor& x, const BorderedWeight& weight, const LoraPass& pass) {
+  return apply_linear(x, {}, InputSource::plain(x), weight, pass).y;
 }
 
 NormedProduct rms_norm_lora_linear(const at::Tensor& x, const at::Tensor& branch,
                                    const NormWeight& norm, const BorderedWeight& weight,
-                                   const DropoutKey& key) {
-  return apply_linear(x, branch, InputSource::rms_norm(x, branch, norm), weight, key);
+                                   const LoraPass& pass) {
+  return apply_linear(x, branch, InputSource::rms_norm(x, branch, norm), weight, pass);
 }
 
 at::Tensor swiglu_lora_linear(const at::Tensor& gate_up, const BorderedWeight& weight,
-                              const DropoutKey& key) {
-  return apply_linear(gate_up, {}, InputSource::swiglu(gate_up), weight, key).y;
+                              const LoraPass& pass) {
+  return apply_linear(gate_up, {}, InputSource::swiglu(gate_up), weight, pass).y;
 }
 
 }  // namespace radgpt

@@ -23,29 +23,33 @@ struct NormWeight {
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& branch, const NormWeight& norm);
 
 /// y = x W^T + scale * dropout(x) A^T B^T for every pair of `weight`, as one product over the
-/// border. Gradients go to x, to a_master and b_master of the pairs, and to weight.master if set.
+/// border; then DoRA's factors of its columns, magnitude / row_norms, where pairs have them.
+/// Gradients go to x, to a_master and b_master of the pairs, and to weight.master if set.
+///
+/// With pass.rows_of_choice every row takes the pairs of the adapter it chose instead, at the price
+/// of a thin product for each adapter; that has no gradient, and no factors.
 ///
 ///   x       [rows, in]
 ///   result  [rows, out]   type of x
-at::Tensor lora_linear(const at::Tensor& x, const BorderedWeight& weight, const DropoutKey& key);
+at::Tensor lora_linear(const at::Tensor& x, const BorderedWeight& weight, const LoraPass& pass);
 
 struct NormedProduct {
   at::Tensor sum;  ///< [rows, in]   x + branch, or x itself without one
   at::Tensor y;    ///< [rows, out]
 };
 
-/// y = lora_linear(rms_norm(x, branch, norm), weight, key) as one autograd node that keeps the sum
+/// y = lora_linear(rms_norm(x, branch, norm), weight, pass) as one autograd node that keeps the sum
 /// and 1/rms only. The gradient of the sum joins that of the norm inside the node, so that a stack
 /// of layers needs no addition of its own in either direction.
 NormedProduct rms_norm_lora_linear(const at::Tensor& x, const at::Tensor& branch,
                                    const NormWeight& norm, const BorderedWeight& weight,
-                                   const DropoutKey& key);
+                                   const LoraPass& pass);
 
-/// lora_linear(silu(gate) * up, weight, key) as one autograd node that keeps gate_up only.
+/// lora_linear(silu(gate) * up, weight, pass) as one autograd node that keeps gate_up only.
 ///
 ///   gate_up  [rows, 2 * in]   gate in columns [0, in), up in [in, 2 * in)
 ///   result   [rows, out]
 at::Tensor swiglu_lora_linear(const at::Tensor& gate_up, const BorderedWeight& weight,
-                              const DropoutKey& key);
+                              const LoraPass& pass);
 
 }  // namespace radgpt

@@ -21,6 +21,10 @@ struct LoraPair {
   int64_t row_begin = 0;
   int64_t row_end = 0;
   int64_t column = 0;  ///< its S and scale * B stand in border columns [column, column + rank)
+  // DoRA (arXiv 2402.09353), undefined without: the result's columns of these rows are multiplied
+  // by magnitude / row_norms, of which the latter is taken as a constant by gradients.
+  at::Tensor magnitude_master = {};  ///< [row_end - row_begin] fp32 leaf
+  at::Tensor row_norms = {};         ///< same shape, fp32: 2-norms of the rows of W + scale B A
 
   int64_t rank() const { return a.size(0); }
 };
@@ -35,6 +39,8 @@ struct BorderedWeight {
   at::Tensor storage;
   int64_t in_features = 0;
   std::vector<LoraPair> pairs;
+  /// Pairs of the adapters that the rows of a batch may choose among, by number (LoraPass).
+  std::vector<std::vector<LoraPair>> choices = {};
   at::Tensor master;  ///< [out, in] fp32 leaf when W itself is trained, else undefined
 
   int64_t out_features() const { return storage.size(0); }
@@ -47,14 +53,25 @@ struct BorderedWeight {
   }
 };
 
-/// Where the dropout masks of one forward and backward pass come from. Element (row, column) of a
-/// pair's mask is a function of these three, the pair's module, row and column (Philox), never of
-/// threads, ranks or what ran before.
+/// Where the noise of one forward and backward pass comes from: dropout masks, and NEFTune's on
+/// embeddings. Element (row, column) of a pair's mask is a function of seed, step and pack, the
+/// pair's module, row and column (Philox), never of threads, ranks or what ran before.
 struct DropoutKey {
   uint64_t seed = 0;
   uint64_t step = 0;
-  uint32_t pack = 0;    ///< index of the pack in the global batch of the step
-  bool active = false;  ///< false: no dropout (evaluation)
+  uint32_t pack = 0;           ///< index of the pack in the global batch of the step
+  bool active = false;         ///< false: no noise (evaluation)
+  double neftune_alpha = 0.0;  ///< see Baichuan::forward
+};
+
+/// What a linear layer is told of a pass beside x and its own numbers.
+struct LoraPass {
+  LoraPass(DropoutKey key = {}) : dropout(key) {}
+
+  DropoutKey dropout;
+  /// Rows (int64, ascending) that take each of BorderedWeight::choices, by number; rows in none are
+  /// computed without adapter. Empty: all rows take the enabled pairs. For inference only.
+  std::vector<at::Tensor> rows_of_choice;
 };
 
 }  // namespace radgpt

@@ -9,6 +9,7 @@
 #include "libradgpt/base/error.h"
 #include "libradgpt/data/tokenizer_training.h"
 #include "libradgpt/formats/checkpoint_index.h"
+#include "libradgpt/lora/adapter_config.h"
 #include "libradgpt/ops/device_kernels.h"
 
 namespace radgpt {
@@ -120,7 +121,7 @@ HeadContext head_context(const Recipe& recipe, const Baichuan& model) {
 }
 
 AdaptedModel::AdaptedModel(Baichuan& base, const Recipe& recipe, const std::string& folder)
-    : adapter_(std::make_unique<Adapter>(base, read_lora_options(folder), store_)),
+    : adapter_(std::make_unique<Adapter>(base, read_adapter_config(folder).options, store_)),
       head_(make_head(recipe.train.head, head_context(recipe, base))),
       classifies_(find_head_task(recipe).has_value()) {
   head_->add_parameters(store_);

@@ -61,7 +61,7 @@ HeadContext head_context(const Recipe& recipe, const Baichuan& model);
 /// The adapter that a run of the recipe has left in `folder`, on its base, with its head.
 class AdaptedModel {
  public:
-  /// Throws Error(kInput) as make_head, read_lora_options and Adapter::load do: the folder must
+  /// Throws Error(kInput) as make_head, read_adapter_config and Adapter::load do: the folder must
   /// have exactly the parameters of adapter and head. The base must outlive this.
   AdaptedModel(Baichuan& base, const Recipe& recipe, const std::string& folder);
 

@@ -41,15 +41,32 @@ struct Adapted {
     for (size_t i = 0; i < store.size(); ++i) {
       std::string name = store.spec(i).name.substr(std::string("base_model.model.").size());
       const size_t end = name.find(".lora_");
-      const bool is_a = name[end + 6] == 'A';
-      if (!is_a) store.master(i).detach().normal_(0, 0.3);
+      const at::Tensor master = store.master(i).detach();
       ReferencePair& pair = reference.pairs[name.substr(0, end)];
-      (is_a ? pair.a : pair.b) =
-          store.master(i).detach().to(at::kDouble).clone().set_requires_grad(true);
-      const double rank = static_cast<double>(adapter->options().rank);
-      pair.scale = adapter->options().alpha / (adapter->options().rslora ? std::sqrt(rank) : rank);
+      const auto leaf = [&] { return master.to(at::kDouble).clone().set_requires_grad(true); };
+      switch (name[end + 6]) {
+        case 'A':
+          pair.a = leaf();
+          pair.scale = scale_of(name.substr(0, end), static_cast<double>(master.size(0)));
+          break;
+        case 'B':
+          master.normal_(0, 0.3);
+          pair.b = leaf();
+          break;
+        default:  // the magnitudes, at first the lengths of rows
+          master.mul_(1 + 0.2 * at::randn_like(master));
+          pair.magnitude = leaf();
+      }
     }
     store.publish();
+  }
+
+  double scale_of(const std::string& module, double rank) const {
+    double alpha = adapter->options().alpha;
+    for (const auto& [end, value] : adapter->options().alpha_pattern) {
+      if (module.ends_with(end.substr(end.find('^') + 1))) alpha = value;
+    }
+    return alpha / (adapter->options().rslora ? std::sqrt(rank) : rank);
   }
 
   at::Tensor hidden() const { return model->forward(single_pack(kReport), {}); }

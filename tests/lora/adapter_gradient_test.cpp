@@ -56,6 +56,7 @@ at::Tensor reference_gradient(const ReferenceModel& reference, const std::string
   const std::string name = parameter.substr(std::string("base_model.model.").size());
   const size_t end = name.find(".lora_");
   const ReferencePair& pair = reference.pairs.at(name.substr(0, end));
+  if (name[end + 6] == 'm') return pair.magnitude.grad();
   return (name[end + 6] == 'A' ? pair.a : pair.b).grad();
 }
 
@@ -95,8 +96,9 @@ std::vector<at::Tensor> gradients(const Adapted& adapted, const std::vector<at::
 namespace {
 
 // How far loss and gradients of a shared pack are from those of the plain model, by name.
-std::map<std::string, double> errors(at::ScalarType type, PositionKind position) {
-  Adapted adapted(all_targets(4), type, position);
+std::map<std::string, double> errors(const LoraOptions& options, at::ScalarType type,
+                                     PositionKind position) {
+  Adapted adapted(options, type, position);
   adapted.fill();
   const at::Tensor expected = reference_loss(adapted.reference);
   expected.backward();
@@ -115,7 +117,10 @@ std::map<std::string, double> errors(at::ScalarType type, PositionKind position)
 
 TEST_CASE("Adapter: gradients of a shared pack are those of the plain model on each example") {
   const auto position = GENERATE(PositionKind::kRope, PositionKind::kAlibi);
-  for (const auto& [name, error] : errors(at::kFloat, position)) {
+  LoraOptions options = all_targets(4);
+  options.dora = GENERATE(false, true);
+  if (options.dora) options.targets = {"q_proj", "v_proj", "o_proj", "up_proj", "down_proj"};
+  for (const auto& [name, error] : errors(options, at::kFloat, position)) {
     INFO(name);
     CHECK(error < 1e-5);
   }
@@ -124,9 +129,11 @@ TEST_CASE("Adapter: gradients of a shared pack are those of the plain model on e
 // Two layers of random weights carry roundings of bf16 far: so does the CPU's path.
 TEST_CASE("Adapter: gradients in bf16 are as near to double precision as the CPU's") {
   const auto position = GENERATE(PositionKind::kRope, PositionKind::kAlibi);
-  const auto here = errors(at::kBFloat16, position);
+  LoraOptions options = all_targets(4);
+  options.dora = GENERATE(false, true);
+  const auto here = errors(options, at::kBFloat16, position);
   const CpuKernels cpu;
-  for (const auto& [name, error] : errors(at::kBFloat16, position)) {
+  for (const auto& [name, error] : errors(options, at::kBFloat16, position)) {
     INFO(name);
     CHECK(here.at(name) <= 2 * error + 0x1p-8);
   }

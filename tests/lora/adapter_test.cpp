@@ -28,11 +28,12 @@ TEST_CASE("Adapter: computes W + scale B A on every target, for both kinds") {
 }
 
 TEST_CASE("Adapter: any subset of the targets") {
-  const auto target =
-      GENERATE(as<std::string>{}, "W_pack", "o_proj", "gate_proj", "up_proj", "down_proj");
+  const auto target = GENERATE(as<std::string>{}, "W_pack", "q_proj", "k_proj", "v_proj", "o_proj",
+                               "gate_proj", "up_proj", "down_proj");
   Adapted adapted({.rank = 3, .alpha = 6, .dropout = 0, .targets = {target}}, at::kDouble);
   adapted.fill();
   REQUIRE(adapted.store.size() == 4);
+  REQUIRE(adapted.reference.pairs.size() == 2);
   CHECK(relative_error(adapted.hidden(), adapted.reference.hidden(kReport)) < 1e-9);
 }
 
@@ -118,7 +119,7 @@ TEST_CASE("Adapter: refuses targets it does not know and ranks out of range") {
   const ModelConfig config = small_config(PositionKind::kRope);
   Baichuan model(config, at::kFloat);
   ParameterStore store;
-  CHECK_THROWS_AS(Adapter(model, {.targets = {"q_proj"}}, store), Error);
+  CHECK_THROWS_AS(Adapter(model, {.targets = {"qkv_proj"}}, store), Error);
   CHECK_THROWS_AS(Adapter(model, {.targets = {}}, store), Error);
   CHECK_THROWS_AS(Adapter(model, {.rank = 0}, store), Error);
   CHECK_THROWS_AS(Adapter(model, {.rank = 49}, store), Error);
@@ -130,8 +131,9 @@ TEST_CASE("Adapter: a rank that the GPU's kernels lack is refused before any of 
   Baichuan model(config, test_type());
   ParameterStore store;
   if (test_type() == at::kBFloat16) {
-    CHECK_THROWS_WITH(Adapter(model, {.rank = 65}, store),
-                      "adapter: rank must be in [1, 64] on a GPU, got 65");
+    CHECK_THROWS_WITH(
+        Adapter(model, {.rank = 65}, store),
+        "adapter: rank must be in [1, 64], got 65 for model.layers.0.self_attn.W_pack");
   } else {
     CHECK_NOTHROW(Adapter(model, {.rank = 65}, store));
   }

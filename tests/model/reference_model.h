@@ -21,6 +21,7 @@ using Weights = std::map<std::string, at::Tensor>;
 struct ReferencePair {
   at::Tensor a, b;
   double scale = 1;
+  at::Tensor magnitude = {};  ///< DoRA's lengths of rows; undefined without
 };
 
 struct ReferenceModel {
@@ -28,11 +29,29 @@ struct ReferenceModel {
   Weights weights;                             ///< by Hugging Face name; lm_head not normalised
   std::map<std::string, ReferencePair> pairs;  ///< by the name of the linear without ".weight"
 
+  /// x W^T with the pair called `name` if there is one. DoRA's norms are constants (its section
+  /// 4.3).
+  at::Tensor adapted(const at::Tensor& x, const at::Tensor& weight, const std::string& name) const {
+    const auto found = pairs.find(name);
+    if (found == pairs.end()) return x.mm(weight.t());
+    const auto& [a, b, scale, magnitude] = found->second;
+    const at::Tensor y = x.mm(weight.t()) + x.mm(a.t()).mm(b.t()) * scale;
+    if (!magnitude.defined()) return y;
+    return y * (magnitude / (weight + scale * b.mm(a)).norm(2, {1}).detach());
+  }
+
   at::Tensor linear(const at::Tensor& x, const std::string& name) const {
-    at::Tensor y = x.mm(weights.at(name + ".weight").t());
-    const auto pair = pairs.find(name);
-    if (pair == pairs.end()) return y;
-    return y + x.mm(pair->second.a.t()).mm(pair->second.b.t()) * pair->second.scale;
+    return adapted(x, weights.at(name + ".weight"), name);
+  }
+
+  /// q, k and v, of W_pack's pair or of those of its thirds.
+  std::vector<at::Tensor> packed(const at::Tensor& x, const std::string& attention) const {
+    const std::string whole = attention + "W_pack";
+    if (pairs.count(whole) > 0) return linear(x, whole).chunk(3, 1);
+    std::vector<at::Tensor> parts = weights.at(whole + ".weight").chunk(3, 0);
+    const char* names[] = {"q_proj", "k_proj", "v_proj"};
+    for (size_t i = 0; i < 3; ++i) parts[i] = adapted(x, parts[i], attention + names[i]);
+    return parts;
   }
 
   at::Tensor norm(const at::Tensor& x, const std::string& name) const {
@@ -67,7 +86,7 @@ struct ReferenceModel {
 
   at::Tensor attention(const at::Tensor& x, const std::string& layer) const {
     const int64_t heads = config.num_attention_heads, tokens = x.size(0);
-    const auto parts = linear(x, layer + "self_attn.W_pack").chunk(3, 1);
+    const std::vector<at::Tensor> parts = packed(x, layer + "self_attn.");
     const auto by_head = [&](const at::Tensor& part) {
       return part.reshape({tokens, heads, -1}).transpose(0, 1);
     };
