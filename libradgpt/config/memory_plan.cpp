@@ -12,9 +12,9 @@ namespace {
 constexpr int64_t kBorderTile = 64;
 constexpr int64_t kMasterBytes = 4;
 
-/// A linear layer as the model computes it: gate_proj and up_proj are one product.
+/// A linear layer as the model computes it, and the adapters it can have, of as many rows each.
 struct Linear {
-  std::vector<std::string> targets;
+  std::vector<std::vector<std::string>> targets;
   int64_t in = 0;
   int64_t out = 0;
 };
@@ -22,26 +22,34 @@ struct Linear {
 std::vector<Linear> linears(const ModelConfig& model) {
   const int64_t hidden = model.hidden_size;
   const int64_t wide = model.intermediate_size;
-  return {{{"W_pack"}, hidden, 3 * hidden},
-          {{"o_proj"}, hidden, hidden},
-          {{"gate_proj", "up_proj"}, hidden, 2 * wide},
-          {{"down_proj"}, wide, hidden}};
+  return {{{{"W_pack"}, {"q_proj", "k_proj", "v_proj"}}, hidden, 3 * hidden},
+          {{{"o_proj"}}, hidden, hidden},
+          {{{"gate_proj", "up_proj"}}, hidden, 2 * wide},
+          {{{"down_proj"}}, wide, hidden}};
 }
 
-/// Adapters on a linear layer.
-int64_t pair_count(const LoraRecipe& lora, const Linear& linear) {
+/// Rows of each adapter on a linear layer.
+std::vector<int64_t> adapter_rows(const LoraRecipe& lora, const Linear& linear) {
   const auto is_target = [&](const std::string& name) {
     return std::find(lora.targets.begin(), lora.targets.end(), name) != lora.targets.end();
   };
-  if (is_target("all")) return static_cast<int64_t>(linear.targets.size());
-  return std::count_if(linear.targets.begin(), linear.targets.end(), is_target);
+  std::vector<int64_t> rows;
+  for (const std::vector<std::string>& stacked : linear.targets) {
+    const auto parts = static_cast<int64_t>(stacked.size());
+    const bool is_first = &stacked == &linear.targets.front();  // `all` has no thirds of W_pack
+    const int64_t count = is_target("all") && is_first
+                              ? parts
+                              : std::count_if(stacked.begin(), stacked.end(), is_target);
+    rows.insert(rows.end(), count, linear.out / parts);
+  }
+  return rows;
 }
 
 MemoryRow border_memory(const Recipe& recipe, const ModelConfig& model, int64_t bytes) {
   const LoraRecipe& lora = recipe.lora;
   int64_t elements = 0;
   for (const Linear& linear : linears(model)) {
-    const int64_t columns = pair_count(lora, linear) * lora.rank;
+    const auto columns = static_cast<int64_t>(adapter_rows(lora, linear).size()) * lora.rank;
     const int64_t tiles = (columns + kBorderTile - 1) / kBorderTile;
     elements += linear.out * tiles * kBorderTile + columns * linear.in;
   }
@@ -51,7 +59,10 @@ MemoryRow border_memory(const Recipe& recipe, const ModelConfig& model, int64_t 
 
 MemoryRow state_memory(const Recipe& recipe, int64_t parameters) {
   const auto packs = static_cast<uint64_t>(recipe.train.packs_per_step);
-  const int64_t copies = 4 + std::bit_width(packs) + (recipe.train.early_stop > 0 ? 1 : 0);
+  const bool keeps_start = recipe.train.parameters == ParametersChoice::kAdapter &&
+                           recipe.lora.init == LoraInitChoice::kPissa;
+  const int64_t copies =
+      4 + std::bit_width(packs) + (recipe.train.early_stop > 0 ? 1 : 0) + (keeps_start ? 1 : 0);
   return {"state", parameters * copies * kMasterBytes,
           concat(parameters, " trained parameters x ", copies, " x fp32")};
 }
@@ -62,9 +73,9 @@ int64_t trained_parameters(const Recipe& recipe, const ModelConfig& model) {
   if (recipe.train.parameters == ParametersChoice::kFull) return parameter_count(model);
   int64_t parameters = 0;
   for (const Linear& linear : linears(model)) {
-    const int64_t pairs = pair_count(recipe.lora, linear);
-    const int64_t out = linear.out / static_cast<int64_t>(linear.targets.size());
-    parameters += pairs * recipe.lora.rank * (linear.in + out);
+    for (const int64_t rows : adapter_rows(recipe.lora, linear)) {
+      parameters += recipe.lora.rank * (linear.in + rows) + (recipe.lora.dora ? rows : 0);
+    }
   }
   return model.num_hidden_layers * parameters;
 }

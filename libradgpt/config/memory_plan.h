@@ -16,7 +16,8 @@ struct MemoryRow {
   std::string how;  ///< the product that gives it
 };
 
-/// Numbers that a run trains: all weights, or A [rank, in] and B [out, rank] of every target.
+/// Numbers that a run trains: all weights, or A [rank, in] and B [out, rank] of every target, and
+/// DoRA's [out].
 int64_t trained_parameters(const Recipe& recipe, const ModelConfig& model);
 
 /// What a run holds at the same time, by arithmetic alone. h hidden, f intermediate, L layers,
@@ -25,7 +26,8 @@ int64_t trained_parameters(const Recipe& recipe, const ModelConfig& model);
 ///   weights       parameters * b
 ///   border        adapter: a 64-wide tile of columns behind each targeted weight, and A in `type`
 ///   state         4 N fp32 (masters, gradients, two moments), and N for each partial sum of the
-///                 gradients of a step's packs and for the best state under early_stop
+///                 gradients of a step's packs, for the best state under early_stop and for the
+///                 start of pissa
 ///   activations   pack_tokens * L * (6 h + 2 f) * b: what a layer keeps for backward (its input,
 ///                 qkv, the output of attention, the input of the MLP, gate and up)
 ///   gradients     pack_tokens * (4 h + 5 f) * b: what the backward pass of one layer holds

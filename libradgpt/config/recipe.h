@@ -25,6 +25,7 @@ enum class GroupChoice { kPatient, kNone };
 enum class DuplicatesChoice { kError, kDrop };
 enum class TooLongChoice { kError, kDrop, kShortenContext };
 enum class ScheduleChoice { kConstant, kLinear, kCosine };
+enum class LoraInitChoice { kUniform, kPissa };
 enum class ParametersChoice { kAdapter, kFull };
 enum class SharingChoice { kShared, kPacked };
 enum class SplitChoice { kTest, kValidation };
@@ -40,13 +41,14 @@ inline constexpr std::array<std::string_view, 2> kDuplicatesNames = {"error", "d
 inline constexpr std::array<std::string_view, 3> kTooLongNames = {"error", "drop",
                                                                   "shorten_context"};
 inline constexpr std::array<std::string_view, 3> kScheduleNames = {"constant", "linear", "cosine"};
+inline constexpr std::array<std::string_view, 2> kLoraInitNames = {"uniform", "pissa"};
 inline constexpr std::array<std::string_view, 2> kParametersNames = {"adapter", "full"};
 inline constexpr std::array<std::string_view, 2> kSharingNames = {"shared", "packed"};
 inline constexpr std::array<std::string_view, 2> kSplitNames = {"test", "validation"};
 inline constexpr std::array<std::string_view, 3> kExistingNames = {"error", "resume", "overwrite"};
 inline constexpr std::array<std::string_view, 2> kTaskKindNames = {"classification", "generation"};
-inline constexpr std::array<std::string_view, 6> kTargetNames = {
-    "W_pack", "o_proj", "gate_proj", "up_proj", "down_proj", "all"};
+inline constexpr std::array<std::string_view, 9> kTargetNames = {
+    "W_pack", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "all"};
 
 inline constexpr int64_t kAnyCount = std::numeric_limits<int64_t>::max();
 
@@ -181,13 +183,23 @@ struct LoraRecipe {
   double dropout = 0.05;
   std::vector<std::string> targets = {"W_pack"};
   bool rslora = false;
+  bool dora = false;
+  LoraInitChoice init = LoraInitChoice::kUniform;
 
   void describe(FieldVisitor& visit) {
     visit("rank", rank, "adapter width", 1, 64);
     visit("alpha", alpha, "the update is scaled by alpha / rank", Range::positive(1024));
     visit("dropout", dropout, "chance to drop an adapter input", Range::half_open(0, 1));
-    visit("targets", targets, "linears that get an adapter", Names(kTargetNames));
+    visit("targets", targets,
+          "linears that get an adapter; q_proj, k_proj and v_proj are the thirds of W_pack",
+          Names(kTargetNames));
     visit("rslora", rslora, "scale by alpha / sqrt(rank) instead");
+    visit("dora", dora, "DoRA: each row of an adapted weight has a trained length");
+    visit(
+        "init", init,
+        "uniform = A at random, B zero; pissa = the largest singular values of the base, saved as "
+        "a plain adapter of twice the rank",
+        kLoraInitNames);
   }
 };
 
@@ -200,6 +212,7 @@ struct OptimRecipe {
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double clip_norm = 1;
+  double loraplus_ratio = 1;
 
   void describe(FieldVisitor& visit) {
     visit("learning_rate", learning_rate, "highest step size of AdamW", Range::positive(1));
@@ -210,6 +223,8 @@ struct OptimRecipe {
     visit("beta2", beta2, "memory of the second moment", Range::half_open(0, 1));
     visit("epsilon", epsilon, "added to the root of the second moment", Range::positive(1));
     visit("clip_norm", clip_norm, "largest gradient norm; 0 = no clipping", 0, 1e6);
+    visit("loraplus_ratio", loraplus_ratio,
+          "LoRA+: learning rate of B over that of A; 16 is usual, 1 = off", Range::positive(1024));
   }
 };
 
@@ -228,6 +243,7 @@ struct TrainRecipe {
   int64_t save_every = 0;
   int64_t keep_checkpoints = 2;
   int64_t max_bad_steps = 5;
+  double neftune_alpha = 0;
   int64_t threads = 0;
 
   void describe(FieldVisitor& visit) {
@@ -250,6 +266,8 @@ struct TrainRecipe {
     visit("keep_checkpoints", keep_checkpoints, "newest checkpoints kept", 1, 1000000);
     visit("max_bad_steps", max_bad_steps, "steps in a row without finite gradients that end it", 1,
           1000000);
+    visit("neftune_alpha", neftune_alpha,
+          "NEFTune: noise on the embeddings while training; 5 is usual, 0 = none", 0, 1000);
     visit("threads", threads, "processor threads; 0 = all", 0, 4096);
   }
 };

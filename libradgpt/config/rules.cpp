@@ -194,6 +194,9 @@ void Rules::check_lora() const {
     fault("lora.targets", "must list a linear once");
   } else if (distinct.count("all") > 0 && distinct.size() > 1) {
     fault("lora.targets", "must be [all] alone, or without it");
+  } else if (distinct.count("W_pack") > 0 &&
+             distinct.count("q_proj") + distinct.count("k_proj") + distinct.count("v_proj") > 0) {
+    fault("lora.targets", "must list W_pack or its thirds q_proj, k_proj, v_proj, not both");
   }
 }
 

@@ -81,6 +81,10 @@ LoraOptions lora_options(const Recipe& recipe) {
   options.dropout = recipe.lora.dropout;
   options.targets = recipe.lora.targets;
   options.rslora = recipe.lora.rslora;
+  options.dora = recipe.lora.dora;
+  const bool pissa = recipe.lora.init == LoraInitChoice::kPissa;
+  options.start = pissa ? LoraStart::kPissa : LoraStart::kUniform;
+  options.loraplus_ratio = recipe.optim.loraplus_ratio;
   return options;
 }
 

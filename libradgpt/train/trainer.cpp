@@ -77,7 +77,8 @@ double Trainer::backward(const std::vector<Pack>& packs, double divisor) {
   double loss = 0.0;
   for (size_t index = 0; index < packs.size(); ++index) {
     const DropoutKey key{static_cast<uint64_t>(recipe_.train.seed),
-                         static_cast<uint64_t>(state_.step), static_cast<uint32_t>(index), true};
+                         static_cast<uint64_t>(state_.step), static_cast<uint32_t>(index), true,
+                         recipe_.train.neftune_alpha};
     parts_.store.flat_gradient().zero_();
     const at::Tensor hidden =
         parts_.model.forward(packs[index], key, parts_.head.rows(packs[index]));

@@ -35,6 +35,7 @@ void add_verbs(CLI::App& app) {
   add_prepare(app);
   add_tokens(app);
   add_merge(app);
+  add_convert(app);
   add_recipes(app);
   add_plan(app);
 }

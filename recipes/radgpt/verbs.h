@@ -20,6 +20,7 @@ void add_simulate(CLI::App& app);
 void add_prepare(CLI::App& app);
 void add_tokens(CLI::App& app);
 void add_merge(CLI::App& app);
+void add_convert(CLI::App& app);
 void add_recipes(CLI::App& app);
 void add_plan(CLI::App& app);
 

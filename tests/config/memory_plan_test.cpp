@@ -41,6 +41,11 @@ TEST_CASE("Memory plan: trained parameters are those published for Baichuan2") {
   CHECK(trained_parameters(adapter(8, {"all"}), baichuan2_7b()) == 17891328);
   CHECK(trained_parameters(adapter(8, {"W_pack", "o_proj", "gate_proj", "up_proj", "down_proj"}),
                            baichuan2_13b()) == 27893760);
+  // Three A of 8 x 4096 and three B of 4096 x 8 a layer; with DoRA 4096 lengths each.
+  CHECK(trained_parameters(adapter(8, {"q_proj", "k_proj", "v_proj"}), baichuan2_7b()) == 6291456);
+  Recipe dora = adapter(8, {"q_proj", "v_proj"});
+  dora.lora.dora = true;
+  CHECK(trained_parameters(dora, baichuan2_7b()) == 32 * 2 * (8 * 8192 + 4096));
   Recipe full;
   full.train.parameters = ParametersChoice::kFull;
   CHECK(trained_parameters(full, baichuan2_7b()) == 7505973248);
@@ -68,6 +73,8 @@ TEST_CASE("Memory plan: each row is its product") {
   CHECK(bytes_of(rows, "gradients") == 100 * (4 * 4 + 5 * 8) * 2);
   recipe.train.early_stop = 1;
   CHECK(bytes_of(training_memory(recipe, tiny(), DataType::kBF16), "state") == 2 * 2 * 24 * 8 * 4);
+  recipe.lora.init = LoraInitChoice::kPissa;
+  CHECK(bytes_of(training_memory(recipe, tiny(), DataType::kBF16), "state") == 2 * 2 * 24 * 9 * 4);
 }
 
 TEST_CASE("Memory plan: full training has no border") {

@@ -83,8 +83,8 @@ TEST_CASE("Recipe faults: YM07 to YM15, fields and scalars") {
       {"YM09", "lora: 8", "r.yaml:6:7: lora: must be a map of fields, got \"8\""},
       {"YM09", "lora:", "r.yaml:6:1: lora: must be a map of fields, got nothing"},
       {"YM09", "lora: {targets: W_pack}",
-       "r.yaml:6:17: lora.targets: must be a list of W_pack, o_proj, gate_proj, up_proj, "
-       "down_proj, all, got \"W_pack\""},
+       "r.yaml:6:17: lora.targets: must be a list of W_pack, q_proj, k_proj, v_proj, o_proj, "
+       "gate_proj, up_proj, down_proj, all, got \"W_pack\""},
       {"YM09", "tasks: {name: a}", "r.yaml:6:8: tasks: must be a list of maps, got a map"},
       {"YM09", "tasks: [a]", "r.yaml:6:9: tasks.0: must be a map of fields, got \"a\""},
       {"YM09", "train: {head: [a]}", "r.yaml:6:15: train.head: must be text, got a list"},
@@ -174,11 +174,14 @@ TEST_CASE("Recipe faults: YM28 to YM35, what fields demand of each other") {
       {"YM28", "train: {epochs: 0}",
        "r.yaml:6:17: train.epochs: must be above 0 where train.steps is 0, got 0"},
       {"YM30", "evaluate: {limit: 1}\nlora: {targets: [http://x/y]}",
-       "r.yaml:7:18: lora.targets.0: must be one of W_pack, o_proj, gate_proj, up_proj, "
-       "down_proj, all, got \"http://x/y\""},
-      {"YM31", "lora: {targets: [W_pack, q_proj]}",
-       "r.yaml:6:26: lora.targets.1: must be one of W_pack, o_proj, gate_proj, up_proj, "
-       "down_proj, all, got \"q_proj\"; did you mean o_proj?"},
+       "r.yaml:7:18: lora.targets.0: must be one of W_pack, q_proj, k_proj, v_proj, o_proj, "
+       "gate_proj, up_proj, down_proj, all, got \"http://x/y\""},
+      {"YM31", "lora: {targets: [W_pack, p_proj]}",
+       "r.yaml:6:26: lora.targets.1: must be one of W_pack, q_proj, k_proj, v_proj, o_proj, "
+       "gate_proj, up_proj, down_proj, all, got \"p_proj\"; did you mean q_proj?"},
+      {"YM31", "lora: {targets: [W_pack, v_proj]}",
+       "r.yaml:6:17: lora.targets: must list W_pack or its thirds q_proj, k_proj, v_proj, not "
+       "both"},
       {"YM31", "lora: {targets: []}", "r.yaml:6:17: lora.targets: must list a linear, got none"},
       {"YM31", "lora: {targets: [all, o_proj]}",
        "r.yaml:6:17: lora.targets: must be [all] alone, or without it"},
