@@ -19,7 +19,8 @@ set -euo pipefail
 # code without them. Its library is never linked.
 readonly apt_packages=(
   g++ cmake ninja-build ccache make unzip ca-certificates python3 python3-pip
-  libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libutfcpp-dev libssl-dev catch2 libgloo-dev
+  libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libutfcpp-dev libssl-dev libdeflate-dev
+  catch2 libgloo-dev
 )
 
 # What comes from the Python package index, by name, version and SHA-256 of the file. No Python

@@ -15,18 +15,6 @@ static_assert(std::endian::native == std::endian::little, "tensors are stored li
 constexpr uint64_t kLengthBytes = 8;
 constexpr uint64_t kLongestHeader = 100'000'000;
 
-/// What people take for a safetensors file, recognised by its first bytes.
-const char* recognise(std::string_view begin) {
-  if (begin.starts_with("PK\x03\x04") || begin.starts_with("\x80\x02")) {
-    return " (this is a PyTorch file; convert it to safetensors)";
-  }
-  if (begin.starts_with("version ")) {
-    return " (this is a git-lfs pointer; fetch the file itself)";
-  }
-  if (begin.starts_with("<")) return " (this is a web page; download the file itself)";
-  return "";
-}
-
 uint64_t read_header_length(const InputFile& file) {
   require(file.size >= kLengthBytes, file.path,
           ": header: must begin with its length in 8 bytes, got a file of ", file.size, " bytes");
@@ -34,7 +22,7 @@ uint64_t read_header_length(const InputFile& file) {
   read_exactly(file, 0, bytes);
   uint64_t length = 0;
   std::memcpy(&length, bytes, sizeof length);
-  const char* hint = recognise({bytes, sizeof bytes});
+  const std::string_view hint = describe_other_file({bytes, sizeof bytes});
   require(length >= 2 && length <= kLongestHeader, file.path,
           ": header: must have a length in [2, ", kLongestHeader, "], got ", length, hint);
   require(length <= file.size - kLengthBytes, file.path, ": header: must fit into the file's ",

@@ -16,19 +16,9 @@ using nlohmann::json;
 
 constexpr size_t kMostTensors = 100'000;
 constexpr size_t kHighestRank = 8;
-constexpr size_t kLongestName = 512;
 constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
 /// The header's object, a tensor's object, its arrays; a tensor has up to 15 values.
 constexpr JsonLimits kLimits{3, 15 * kMostTensors};
-
-void check_name(const std::string& name, const std::string& file) {
-  require(!name.empty() && name.size() <= kLongestName, file,
-          ": header: a tensor name must have 1 to ", kLongestName, " bytes, got ", name.size());
-  const auto is_control = [](char byte) { return static_cast<uint8_t>(byte) < 32 || byte == 127; };
-  require(std::none_of(name.begin(), name.end(), is_control), file,
-          ": header: a tensor name must be without control characters, got one in a name of ",
-          name.size(), " bytes");
-}
 
 std::map<std::string, std::string> parse_metadata(const json& value, const std::string& file) {
   require(value.is_object(), file, ": __metadata__: must be an object of strings, got ",
@@ -112,7 +102,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, uint64_t data_
     }
     require(header.tensors.size() < kMostTensors, file, ": header: must list at most ",
             kMostTensors, " tensors, got more");
-    check_name(name, file);
+    check_tensor_name(name, file + ": header");
     const JsonObject entry = entries.object(name);
     header.tensors.push_back(parse_tensor(entry, name, data_bytes));
     require(value.size() == 3, file, ": ", name, ": must have dtype, shape and data_offsets, got ",

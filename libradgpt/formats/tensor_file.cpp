@@ -4,12 +4,14 @@
 #include <utility>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/formats/pytorch_file.h"
 #include "libradgpt/formats/safetensors.h"
 
 namespace radgpt {
 namespace {
 
 constexpr size_t kCheckedAtOnce = size_t{1} << 20;
+constexpr size_t kLongestName = 512;
 
 }  // namespace
 
@@ -53,8 +55,31 @@ std::unique_ptr<TensorFile> open_tensor_file(const std::string& path) {
 }
 
 std::unique_ptr<TensorFile> open_tensor_file(InputFile file) {
-  require(file.path.ends_with(".safetensors"), file.path, ": must be named NAME.safetensors");
+  if (file.path.ends_with(".bin")) return std::make_unique<PytorchFile>(std::move(file));
+  require(file.path.ends_with(".safetensors"), file.path,
+          ": must be named NAME.safetensors or NAME.bin, got another name");
   return std::make_unique<SafetensorsFile>(std::move(file));
+}
+
+void check_tensor_name(const std::string& name, const std::string& where) {
+  require(!name.empty() && name.size() <= kLongestName, where, ": a tensor name must have 1 to ",
+          kLongestName, " bytes, got ", name.size());
+  const auto is_control = [](char byte) { return static_cast<uint8_t>(byte) < 32 || byte == 127; };
+  require(std::none_of(name.begin(), name.end(), is_control), where,
+          ": a tensor name must be without control characters, got one in a name of ", name.size(),
+          " bytes");
+}
+
+std::string_view describe_other_file(std::string_view begin) {
+  if (begin.starts_with("PK\x03\x04")) return " (this is a file of torch.save; name it NAME.bin)";
+  if (begin.starts_with("\x80\x02")) {
+    return " (this is a PyTorch file of the format before 1.6; load it and save it again with a "
+           "newer PyTorch, or as safetensors)";
+  }
+  if (begin.size() > 8 && begin[8] == '{') return " (this is a safetensors file; name it so)";
+  if (begin.starts_with("version ")) return " (this is a git-lfs pointer; fetch the file itself)";
+  if (begin.starts_with("<")) return " (this is a web page; download the file itself)";
+  return "";
 }
 
 }  // namespace radgpt

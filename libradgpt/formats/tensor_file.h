@@ -59,9 +59,18 @@ class TensorFile {
   std::unordered_map<std::string_view, size_t> by_name_;
 };
 
-/// Opens a file as its name says: NAME.safetensors. The content must be of that kind.
+/// Opens a file as its name says: NAME.safetensors, or NAME.bin of torch.save. The content must be
+/// of that kind.
 std::unique_ptr<TensorFile> open_tensor_file(const std::string& path);
 /// Takes a file that is already open.
 std::unique_ptr<TensorFile> open_tensor_file(InputFile file);
+
+/// Throws unless a tensor's name has 1 to 512 bytes, none of them a control character. `where` is
+/// for the message.
+void check_tensor_name(const std::string& name, const std::string& where);
+
+/// What a file is that people take for one of tensors, by its first 16 bytes or more, as the end of
+/// a message: " (this is …)"; "" for others.
+std::string_view describe_other_file(std::string_view begin);
 
 }  // namespace radgpt
