@@ -1,5 +1,6 @@
 #include "libradgpt/base/hash.h"
 
+#include <libdeflate.h>
 #include <openssl/evp.h>
 
 #include <vector>
@@ -82,6 +83,10 @@ uint32_t crc32c(std::string_view bytes, uint32_t before) {
     remainder = (remainder >> 8) ^ table[(remainder ^ static_cast<uint8_t>(byte)) & 255];
   }
   return ~remainder;
+}
+
+uint32_t crc32(std::string_view bytes, uint32_t before) {
+  return libdeflate_crc32(before, bytes.data(), bytes.size());
 }
 
 }  // namespace radgpt

@@ -38,4 +38,7 @@ std::string to_hex(const Sha256Digest& digest);
 /// checksum of the bytes that precede: crc32c(b, crc32c(a)) == crc32c(a + b).
 uint32_t crc32c(std::string_view bytes, uint32_t before = 0);
 
+/// CRC-32 (ITU-T V.42), as in zip archives; `before` as above. Made by libdeflate, several GB/s.
+uint32_t crc32(std::string_view bytes, uint32_t before = 0);
+
 }  // namespace radgpt

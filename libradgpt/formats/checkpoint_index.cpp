@@ -12,21 +12,20 @@ namespace {
 
 constexpr uint64_t kLargestIndex = 64 << 20;
 constexpr size_t kLongestShardName = 128;
-constexpr std::string_view kShardEnding = ".safetensors";
 
-bool is_shard_name(const std::string& name) {
+bool is_shard_name(const std::string& name, std::string_view ending) {
   const auto is_plain = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
            c == '.' || c == '-';
   };
-  return name.size() > kShardEnding.size() && name.size() <= kLongestShardName &&
-         name.ends_with(kShardEnding) && name[0] != '.' && name[0] != '-' &&
+  return name.size() > ending.size() && name.size() <= kLongestShardName &&
+         name.ends_with(ending) && name[0] != '.' && name[0] != '-' &&
          std::all_of(name.begin(), name.end(), is_plain);
 }
 
 }  // namespace
 
-CheckpointIndex read_checkpoint_index(const std::string& path) {
+CheckpointIndex read_checkpoint_index(const std::string& path, std::string_view ending) {
   const nlohmann::json root = read_json_file(path, kLargestIndex);
   const JsonObject entries(root, path);
   CheckpointIndex index;
@@ -35,8 +34,8 @@ CheckpointIndex read_checkpoint_index(const std::string& path) {
   const JsonObject map = entries.object("weight_map");
   for (const auto& [name, value] : root.at("weight_map").items()) {
     const std::string& shard = map.text(name);
-    require(is_shard_name(shard), path, ": weight_map: ", name,
-            ": must be the plain name of a .safetensors file in the same folder, got a string of ",
+    require(is_shard_name(shard, ending), path, ": weight_map: ", name,
+            ": must be the plain name of a ", ending, " file in the same folder, got a string of ",
             shard.size(), " bytes");
     index.shard[name] = shard;
   }

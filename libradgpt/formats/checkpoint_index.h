@@ -6,21 +6,23 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "libradgpt/formats/safetensors.h"
+#include "libradgpt/formats/tensor_file.h"
 
 namespace radgpt {
 
-/// model.safetensors.index.json: which shard holds which tensor.
+/// model.safetensors.index.json or pytorch_model.bin.index.json: which shard holds which tensor.
 struct CheckpointIndex {
   uint64_t total_size = 0;                   ///< bytes of all tensors
   std::map<std::string, std::string> shard;  ///< tensor name -> file name beside the index
 };
 
-/// Shard names are plain names of safetensors files: letters, digits, '.', '_' and '-', no leading
-/// dot, at most 128 characters, so that an index can never lead out of its folder.
-CheckpointIndex read_checkpoint_index(const std::string& path);
+/// Shard names are plain names of files with the ending given: letters, digits, '.', '_' and '-',
+/// no leading dot, at most 128 characters, so that an index can never lead out of its folder.
+CheckpointIndex read_checkpoint_index(const std::string& path,
+                                      std::string_view ending = ".safetensors");
 void write_checkpoint_index(const std::string& path, const CheckpointIndex& index);
 
 /// A tensor that a model needs.
@@ -29,20 +31,28 @@ struct NamedShape {
   Shape shape;
 };
 
+class WeightSet;
+
 /// The weights of a model folder as one set of named tensors: model.safetensors, or
-/// model.safetensors.index.json with its shards. Files may be links inside the folder, or into the
+/// model.safetensors.index.json with its shards, or without these pytorch_model.bin, or
+/// pytorch_model.bin.index.json with its shards. Files may be links inside the folder, or into the
 /// blobs of the Hugging Face cache that the folder is a snapshot of; links elsewhere are refused.
-/// All Errors are kInput and name the file and the tensor or key.
+/// All Errors are kInput and name the file and the tensor or key. One thread at a time.
+///
+/// A folder may hold both sets if they are the same: names, types and shapes are compared when it
+/// is opened (rotary_emb.inv_freq aside), and the bytes of each tensor that is read from the
+/// safetensors in order, with its last piece: by CRC-32, which a PyTorch file lists.
 class WeightFolder {
  public:
   explicit WeightFolder(const std::string& folder);
+  ~WeightFolder();
 
   const std::string& folder() const { return folder_; }
-  /// All names, ascending.
+  /// All names in the order of files and their bytes, which is the fastest to read in.
   std::vector<std::string> names() const;
   /// Null if there is none of that name.
   const TensorInfo* find(const std::string& name) const;
-  /// As SafetensorsFile::read, for the tensor of that name, which must exist.
+  /// As TensorFile::read, for the tensor of that name, which must exist.
   void read(const std::string& name, std::span<std::byte> into, uint64_t from = 0) const;
 
   /// Throws unless the folder holds exactly these tensors (keys of rotary_emb.inv_freq, which
@@ -54,19 +64,20 @@ class WeightFolder {
   void require_finite() const;
 
  private:
-  struct Place {
-    const SafetensorsFile* file;
-    const TensorInfo* tensor;
+  void compare_descriptions() const;
+  void compare_bytes(const std::string& name, std::span<const std::byte> bytes,
+                     uint64_t from) const;
+
+  /// The CRC-32 of a tensor's first `bytes` bytes.
+  struct Summed {
+    uint64_t bytes = 0;
+    uint32_t crc32 = 0;
   };
 
-  void open_single();
-  void open_shards();
-  const SafetensorsFile& open_file(const std::string& name);
-  void check_other_format() const;
-
   std::string folder_;
-  std::vector<std::unique_ptr<SafetensorsFile>> files_;
-  std::map<std::string, Place> places_;
+  std::unique_ptr<WeightSet> weights_;
+  std::unique_ptr<WeightSet> twin_;  ///< PyTorch files beside safetensors
+  mutable std::map<std::string, Summed> summed_;
 };
 
 }  // namespace radgpt

@@ -1,7 +1,5 @@
 #include "libradgpt/formats/pytorch_file.h"
 
-#include <libdeflate.h>
-
 #include <algorithm>
 #include <cstring>
 #include <unordered_map>
@@ -9,6 +7,7 @@
 #include <utility>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/base/hash.h"
 #include "libradgpt/formats/pickle.h"
 
 namespace radgpt {
@@ -214,7 +213,7 @@ uint32_t PytorchFile::crc32(const TensorInfo& tensor) const {
     const auto piece =
         std::span(buffer).first(std::min<uint64_t>(buffer.size(), views_[index].bytes - from));
     read_range(index, piece, from);
-    sum = libdeflate_crc32(sum, piece.data(), piece.size());
+    sum = radgpt::crc32({reinterpret_cast<const char*>(piece.data()), piece.size()}, sum);
   }
   return sum;
 }

@@ -1,11 +1,10 @@
 #include "libradgpt/formats/zip_archive.h"
 
-#include <libdeflate.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/base/hash.h"
 #include "libradgpt/formats/zip_directory.h"
 
 namespace radgpt {
@@ -55,9 +54,9 @@ void ZipArchive::read_next(size_t entry, std::span<std::byte> into) const {
   Progress& progress = progress_[entry];
   do {
     const std::span<std::byte> piece = into.first(std::min(kPieceBytes, into.size()));
-    read_exactly(file_, read.begin + progress.next,
-                 {reinterpret_cast<char*>(piece.data()), piece.size()});
-    progress.crc32 = libdeflate_crc32(progress.crc32, piece.data(), piece.size());
+    const std::span<char> bytes(reinterpret_cast<char*>(piece.data()), piece.size());
+    read_exactly(file_, read.begin + progress.next, bytes);
+    progress.crc32 = crc32({bytes.data(), bytes.size()}, progress.crc32);
     progress.next += piece.size();
     into = into.subspan(piece.size());
   } while (!into.empty());

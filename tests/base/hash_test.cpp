@@ -40,5 +40,11 @@ TEST_CASE("Hash: CRC-32C goes on where it stopped") {
   CHECK(crc32c("56789", crc32c("1234")) == crc32c("123456789"));
 }
 
+TEST_CASE("CRC-32: the check value of its definition, at once and in pieces") {
+  CHECK(crc32("123456789") == 0xCBF43926);
+  CHECK(crc32("56789", crc32("1234")) == 0xCBF43926);
+  CHECK(crc32("") == 0);
+}
+
 }  // namespace
 }  // namespace radgpt

@@ -1,4 +1,4 @@
-// Bad indexes IX01 to IX18 of the catalogue, and ST58 to ST62: weights that do not fit the model.
+// Bad indexes IX01 to IX17 of the catalogue, and ST58 to ST62: weights that do not fit the model.
 
 #include <filesystem>
 #include <string>
@@ -160,30 +160,14 @@ TEST_CASE("WeightFolder: links inside the folder and into the cache's blobs are 
 
 TEST_CASE("WeightFolder: says which files a folder should hold") {
   const TemporaryFolder folder;
-  check_message(refusal_of(folder), folder.path(), {"model.safetensors or", "got neither"});
-  folder.write("pytorch_model.bin", "PK");
-  CHECK(refusal_of(folder) ==
-        folder.path() + ": only pytorch_model.bin found; convert it to safetensors");
+  check_message(refusal_of(folder), folder.path(), {"pytorch_model.bin", "got neither"});
   CHECK(refusal([&] { WeightFolder weights(folder.file("none")); }) ==
         folder.file("none") + ": must be a folder with a model's weights, there is none");
-  const std::string file = folder.file("pytorch_model.bin");
+  const std::string file = folder.write("config.json", "{}");
   check_message(refusal([&] { WeightFolder weights(file); }), file, {"folder", "got a file"});
   write_shards(folder);
   folder.write("model.safetensors", shard("a"));
   check_message(refusal_of(folder), folder.path(), {"got both"});
-}
-
-TEST_CASE("WeightFolder: refuses PyTorch weights of another size beside it") {  // IX18
-  const TemporaryFolder folder;
-  write_shards(folder);
-  folder.write("pytorch_model-00001-of-00002.bin", std::string(10, 'x'));
-  folder.write("pytorch_model-00002-of-00002.bin", std::string(20, 'x'));
-  CHECK(WeightFolder(folder.path()).names().size() == 2);
-  folder.write("pytorch_model-00002-of-00002.bin", std::string(5, 'x'));
-  check_message(refusal_of(folder), folder.path(),
-                {"pytorch_model*.bin", "16 bytes", "got 15", "remove one of the two"});
-  folder.write("pytorch_model-00002-of-00002.bin", std::string(100'000, 'x'));
-  check_message(refusal_of(folder), folder.path(), {"pytorch_model*.bin", "got 100010"});
 }
 
 TEST_CASE("WeightFolder: names what does not fit the model") {
