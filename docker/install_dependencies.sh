@@ -6,8 +6,10 @@
 #                                                and an NVIDIA device are present
 #   bash docker/install_dependencies.sh --cpu    LibTorch for the CPU whatever the machine has
 #   bash docker/install_dependencies.sh --cuda   LibTorch with CUDA (needs nvcc of CUDA 13)
-#   bash docker/install_dependencies.sh --packages   distribution packages alone: all that kernels/
-#                                                    and its tests need
+#   bash docker/install_dependencies.sh --reference   as without option, and the Python packages that
+#                                                     tests/reference compares with (Python 3.11)
+#   bash docker/install_dependencies.sh --packages    distribution packages alone: all that kernels/
+#                                                     and its tests need
 #
 # For Debian 12 and Ubuntu 22.04/24.04 on x86-64, as root or with sudo (sudo is used for apt alone).
 # Distribution packages go where apt puts them; everything else goes into third_party/ beside this
@@ -25,6 +27,7 @@ readonly apt_packages=(
 
 # What comes from the Python package index, by name, version and SHA-256 of the file. No Python
 # is needed at run time: the wheels carry C++ headers and libraries, the archives carry sources.
+# What tests/reference imports beside torch is listed in reference_requirements.txt.
 readonly torch=2.11.0
 readonly sentencepiece=0.2.1
 readonly jieba=0.42.1
@@ -35,6 +38,11 @@ readonly cusparselt=0.8.0
 readonly nvshmem=3.4.5
 readonly nccl=2.28.9
 readonly cudnn=9.19.0.56
+readonly cublas=13.1.0.3
+readonly cufft=12.0.0.61
+readonly curand=10.4.0.35
+readonly cusparse=12.6.3.3
+readonly nvjitlink=13.0.88
 requirement() {
   case $1 in
     torch) echo "torch==$torch" \
@@ -53,6 +61,16 @@ requirement() {
       "--hash=sha256:e4553a30f34195f3fa1da02a6da3d6337d28f2003943aa0a3d247bbc25fefc42" ;;
     cudnn) echo "nvidia-cudnn-cu13==$cudnn" \
       "--hash=sha256:d20e1734305e9d68889a96e3f35094d733ff1f83932ebe462753973e53a572bf" ;;
+    cublas) echo "nvidia-cublas==$cublas" \
+      "--hash=sha256:ee8722c1f0145ab246bccb9e452153b5e0515fd094c3678df50b2a0888b8b171" ;;
+    cufft) echo "nvidia-cufft==$cufft" \
+      "--hash=sha256:6c44f692dce8fd5ffd3e3df134b6cdb9c2f72d99cf40b62c32dde45eea9ddad3" ;;
+    curand) echo "nvidia-curand==$curand" \
+      "--hash=sha256:1aee33a5da6e1db083fe2b90082def8915f30f3248d5896bcec36a579d941bfc" ;;
+    cusparse) echo "nvidia-cusparse==$cusparse" \
+      "--hash=sha256:2b3c89c88d01ee0e477cb7f82ef60a11a4bcd57b6b87c33f789350b59759360b" ;;
+    nvjitlink) echo "nvidia-nvjitlink==$nvjitlink" \
+      "--hash=sha256:13a74f429e23b921c1109976abefacc69835f2f433ebd323d3946e11d804e47b" ;;
     sentencepiece) echo "sentencepiece==$sentencepiece" \
       "--hash=sha256:8138cec27c2f2282f4a34d9a016e3374cd40e5c6e9cb335063db66a0a3b71fad" ;;
     jieba) echo "jieba==$jieba" \
@@ -130,58 +148,71 @@ choose_device() {
       [ -n "$nvcc" ] || fail "--cuda needs nvcc of CUDA 13 in PATH, and there is none"
       device=cuda && say "LibTorch: with CUDA, as asked"
       ;;
-    "")
+    "" | --reference)
       device=cpu
       if [ -n "$nvcc" ] && [ -e /dev/nvidiactl ]; then device=cuda; fi
       say "LibTorch: for $device (nvcc: ${nvcc:-no}, NVIDIA device:" \
         "$([ -e /dev/nvidiactl ] && echo yes || echo no); --cpu or --cuda decides otherwise)"
       ;;
     --packages) device=none ;;
-    *) fail "unknown option $1; --cpu, --cuda and --packages are known" ;;
+    *) fail "unknown option $1; --cpu, --cuda, --reference and --packages are known" ;;
   esac
 }
 
-# unpack_libraries NAME PATTERN: libraries of a wheel, put beside those of LibTorch.
+# unpack_libraries NAME PATTERN FOLDER: libraries of a wheel, put beside those of LibTorch.
 unpack_libraries() {
   local wheel
   wheel=$(fetch_wheel "$1")
-  quietly unzip -q -o -j "$wheel" "$2" -d "$third_party/libtorch/lib"
+  quietly unzip -q -o -j "$wheel" "$2" -d "$3"
   rm "$wheel"
 }
 
-# Adds one library that LibTorch with CUDA needs: a link into the CUDA toolkit, else from a wheel.
+# add_cuda_library LIBRARY FOLDER: adds one library that LibTorch with CUDA needs: a link into the
+# CUDA toolkit where there is one, else from a wheel.
 add_cuda_library() {
-  local library=$1 toolkit file
-  toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")/lib64
+  local library=$1 folder=$2 toolkit=none file
+  if command -v nvcc >/dev/null; then
+    toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")/lib64
+  fi
   if [ -e "$toolkit/$library" ]; then
     for file in "$toolkit/${library%%.so*}"*.so.*; do
-      ln -sf "$file" "$third_party/libtorch/lib/"
+      ln -sf "$file" "$folder/"
     done
     return
   fi
-  say "LibTorch with CUDA: the toolkit lacks $library, downloading it"
+  say "LibTorch with CUDA: no $library in a toolkit, downloading it"
   case $library in
-    libcufile.*) unpack_libraries cufile '*.so.*' ;;
-    libcusparseLt.*) unpack_libraries cusparselt '*.so.*' ;;
-    libnvshmem_*) unpack_libraries nvshmem '*.so.*' ;;
-    libnccl.*) unpack_libraries nccl '*.so.*' ;;
-    libcudnn*) unpack_libraries cudnn '*.so.*' ;;
+    libcudart.*) unpack_libraries cuda_runtime '*/libcudart.so.*' "$folder" ;;
+    libcupti.*) unpack_libraries cuda_cupti '*/libcupti.so.*' "$folder" ;;
+    libcublas*) unpack_libraries cublas '*/libcublas*.so.*' "$folder" ;;
+    libcufft.*) unpack_libraries cufft '*/libcufft.so.*' "$folder" ;;
+    libcurand.*) unpack_libraries curand '*.so.*' "$folder" ;;
+    libcusparse.*) unpack_libraries cusparse '*.so.*' "$folder" ;;
+    libnvJitLink.*) unpack_libraries nvjitlink '*.so.*' "$folder" ;;
+    libcufile.*) unpack_libraries cufile '*.so.*' "$folder" ;;
+    libcusparseLt.*) unpack_libraries cusparselt '*.so.*' "$folder" ;;
+    libnvshmem_*) unpack_libraries nvshmem '*.so.*' "$folder" ;;
+    libnccl.*) unpack_libraries nccl '*.so.*' "$folder" ;;
+    libcudnn*) unpack_libraries cudnn '*.so.*' "$folder" ;;
     *) fail "LibTorch with CUDA needs $library of CUDA 13, and $toolkit lacks it" ;;
   esac
 }
 
 # The driver's own library comes with the driver, so it may be missing where there is no GPU.
 missing_cuda_libraries() {
-  ldd "$third_party/libtorch/lib/libtorch_cuda.so" |
-    awk '/not found/ && $1 !~ /^libcuda\.so/ {print $1}' | sort -u
+  ldd "$1" | awk '/not found/ && $1 !~ /^libcuda\.so/ {print $1}' | sort -u
 }
 
+# add_cuda_libraries FILE: puts what the library FILE lacks, and what that lacks, into its folder.
 add_cuda_libraries() {
   local missing library
-  missing=$(missing_cuda_libraries)
+  missing=$(missing_cuda_libraries "$1")
   while [ -n "$missing" ]; do
-    for library in $missing; do add_cuda_library "$library"; done
-    missing=$(missing_cuda_libraries)
+    # A wheel may have brought the next one along.
+    for library in $missing; do
+      if [ ! -e "$(dirname "$1")/$library" ]; then add_cuda_library "$library" "$(dirname "$1")"; fi
+    done
+    missing=$(missing_cuda_libraries "$1")
   done
 }
 
@@ -208,9 +239,11 @@ install_libtorch() {
   find "$downloads/unpacked" -name 'LICENSE*' -o -name 'NOTICE*' |
     xargs -I{} cp {} "$third_party/libtorch/licenses/"
   # libtorch_cpu.so of this wheel names two CUDA libraries even when no GPU is ever used.
-  unpack_libraries cuda_runtime '*/libcudart.so.13'
-  unpack_libraries cuda_cupti '*/libcupti.so.13'
-  if [ "$device" = cuda ]; then add_cuda_libraries; fi
+  unpack_libraries cuda_runtime '*/libcudart.so.13' "$third_party/libtorch/lib"
+  unpack_libraries cuda_cupti '*/libcupti.so.13' "$third_party/libtorch/lib"
+  if [ "$device" = cuda ]; then
+    add_cuda_libraries "$third_party/libtorch/lib/libtorch_cuda.so"
+  fi
   mark_done libtorch "$content"
 }
 
@@ -264,6 +297,28 @@ install_jieba_tables() {
   mark_done jieba "jieba $jieba"
 }
 
+# PyTorch and the libraries that tests/reference compares files and results with, a folder for
+# PYTHONPATH. Of the wheels that pip would install with torch only those are needed whose libraries
+# libtorch_python.so names; a toolkit has most of them.
+install_reference() {
+  local requirements=$root/docker/reference_requirements.txt content wheel
+  content="torch $torch, requirements $(sha256sum <"$requirements")"
+  if done_before reference "$content"; then
+    say "Python packages of tests/reference: present"
+    return
+  fi
+  /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
+    fail "--reference needs Python 3.11 as /usr/bin/python3, got $(/usr/bin/python3 --version)"
+  say "Python packages of tests/reference: downloading 650 MB, more where CUDA's libraries are missing"
+  rm -rf "$third_party/reference"
+  quietly /usr/bin/python3 -m pip install --quiet --no-deps --no-cache-dir --only-binary :all: \
+    --require-hashes --requirement "$requirements" --target "$third_party/reference"
+  wheel=$(fetch_wheel torch)
+  quietly unzip -q -o "$wheel" -x 'torch/include/*' -d "$third_party/reference"
+  add_cuda_libraries "$third_party/reference/torch/lib/libtorch_python.so"
+  mark_done reference "$content"
+}
+
 main() {
   [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] ||
     fail "needs Linux on x86-64, got $(uname -s) on $(uname -m)"
@@ -279,6 +334,7 @@ main() {
   install_libtorch
   install_sentencepiece
   install_jieba_tables
+  if [ "${1:-}" = --reference ]; then install_reference; fi
   say "done: $third_party"
 }
 
