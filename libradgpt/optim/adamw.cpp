@@ -20,8 +20,11 @@ kernels::AdamW pass_of(const AdamWOptions& options, int64_t updates, double lear
   pass.beta2 = static_cast<float>(options.beta2);
   pass.epsilon = static_cast<float>(options.epsilon);
   pass.keep = static_cast<float>(1.0 - learning_rate * options.weight_decay);
-  pass.rate = static_cast<float>(learning_rate / (1.0 - std::pow(options.beta1, t)));
-  pass.second_correction = static_cast<float>(1.0 / (1.0 - std::pow(options.beta2, t)));
+  // The moments are sums with the rounded betas: 1 - 0.999f is 1.3e-5 less than 0.001, so with the
+  // options' own betas every update would be 6e-6 too large.
+  const double beta1 = pass.beta1, beta2 = pass.beta2;
+  pass.rate = static_cast<float>(learning_rate / (1.0 - std::pow(beta1, t)));
+  pass.second_correction = static_cast<float>(1.0 / (1.0 - std::pow(beta2, t)));
   pass.gradient_scale = static_cast<float>(gradient_scale);
   return pass;
 }

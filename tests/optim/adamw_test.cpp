@@ -46,6 +46,19 @@ TEST_CASE("AdamW: follows LibTorch's own AdamW, decaying matrices only") {
   CHECK(at::allclose(store.master(1), norm, 1e-5, 1e-6));
 }
 
+TEST_CASE("AdamW: a gradient that stays the same moves a weight by the learning rate each step") {
+  ParameterStore store;
+  fill(store);
+  store.flat().zero_();
+  AdamW optimizer(store, {});
+  for (int64_t step = 1; step <= 10; ++step) {
+    store.flat_gradient().fill_(0.3);
+    optimizer.step(1e-2, 1.0);
+    // A few roundings of fp32 a step.
+    CHECK(store.flat()[0].item<double>() == Approx(-1e-2 * step).epsilon(5e-7));
+  }
+}
+
 TEST_CASE("AdamW: gives the same bits on one thread and on two") {
   at::Tensor results[2];
   for (const int threads : {1, 2}) {
