@@ -4,6 +4,7 @@
 #include "libradgpt/base/files.h"
 #include "libradgpt/base/random.h"
 #include "libradgpt/base/text.h"
+#include "libradgpt/data/token_dataset.h"
 #include "libradgpt/data/tokenizer.h"
 #include "libradgpt/formats/json.h"
 #include "libradgpt/formats/jsonl.h"
@@ -41,15 +42,19 @@ bool spells_special(const std::string& text) {
          text.find("<unk>") != std::string::npos || text.find("<reserved_") != std::string::npos;
 }
 
-/// Ids of turns that alternate, the user first, with the assistant's token at the end.
+/// Ids of turns that alternate, the user first, as the library makes them of a conversation. Where
+/// the user speaks last, up to the assistant's token.
 Ids chat(const std::vector<std::string>& turns) {
-  Ids ids;
-  for (size_t i = 0; i < turns.size(); ++i) {
-    ids.push_back(i % 2 == 0 ? kUserId : kAssistantId);
-    for (const int32_t id : baichuan2().encode(turns[i])) ids.push_back(id);
+  Conversation conversation;
+  for (const std::string& text : turns) {
+    const auto role = conversation.turns.size() % 2 == 0 ? Role::kUser : Role::kAssistant;
+    conversation.turns.push_back({role, text});
   }
-  if (turns.size() % 2 == 1) ids.push_back(kAssistantId);
-  return ids;
+  const bool is_prompt = turns.size() % 2 == 1;
+  if (is_prompt) conversation.turns.push_back({Role::kAssistant, "正常"});
+  const TokenExample example = tokenize_conversations({conversation}, baichuan2(), {}).examples[0];
+  const auto end = example.branch.begin() + example.answer_row + 1;
+  return is_prompt ? Ids(example.branch.begin(), end) : example.branch;
 }
 
 }  // namespace
@@ -84,7 +89,7 @@ TEST_CASE("Baichuan2's tokenizer: symbols of the chat format in text stay text")
   }
 }
 
-TEST_CASE("Baichuan2's tokenizer: dialogues are turns spliced with role ids") {
+TEST_CASE("Baichuan2's tokenizer: conversations and prompts are the official ones") {
   if (is_absent()) return;
   for (const auto& item : golden("tokenizer_golden.json", "chat")) {
     std::vector<std::string> turns;
