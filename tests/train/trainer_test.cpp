@@ -128,8 +128,12 @@ struct TinyRun {
 double rounding() { return test_type() == at::kFloat ? 1e-5 : 0x1p-9; }
 
 TEST_CASE("Trainer: the loss falls and validation is seen at every epoch's end") {
+  const auto method =
+      GENERATE(as<std::string>{}, "lora.rslora=false", "lora.dora=true", "lora.init=pissa",
+               "optim.loraplus_ratio=4", "train.neftune_alpha=0.2");
+  INFO(method);
   const TemporaryFolder folder;
-  TinyRun run(folder.path(), {"train.epochs=12"});
+  TinyRun run(folder.path(), {"train.epochs=12", method});
   CHECK(run.trainer->run(run.listener) == TrainingEnd::kFinished);
   CHECK(run.listener.losses.size() == static_cast<size_t>(run.trainer->steps()));
   CHECK(run.listener.losses.front() > 4.0);
@@ -137,9 +141,17 @@ TEST_CASE("Trainer: the loss falls and validation is seen at every epoch's end")
   CHECK(run.listener.evaluations.size() == 12);
 }
 
+/// Plain LoRA, and everything that can be added to it.
+const std::vector<std::vector<std::string>> kMethods = {
+    {},
+    {"lora.dora=true", "lora.init=pissa", "lora.rslora=true",
+     "lora.targets=[q_proj, v_proj, up_proj]", "optim.loraplus_ratio=4", "train.neftune_alpha=5"}};
+
 TEST_CASE("Trainer: a run stopped at any step and resumed ends with the bits of an unbroken one") {
+  const auto method = GENERATE(0, 1);
+  const std::vector<std::string>& overrides = kMethods[method];
   const TemporaryFolder whole_folder;
-  TinyRun whole(whole_folder.path());
+  TinyRun whole(whole_folder.path(), overrides);
   whole.trainer->run(whole.listener);
   const int64_t steps = whole.trainer->steps();
   REQUIRE(steps > 6);
@@ -147,13 +159,13 @@ TEST_CASE("Trainer: a run stopped at any step and resumed ends with the bits of 
     const TemporaryFolder folder;
     std::vector<double> losses;
     {
-      TinyRun first(folder.path());
+      TinyRun first(folder.path(), overrides);
       first.listener.stop = &first.stop;
       first.listener.stop_at = stop_at;
       CHECK(first.trainer->run(first.listener) == TrainingEnd::kInterrupted);
       losses = first.listener.losses;
     }
-    TinyRun second(folder.path());
+    TinyRun second(folder.path(), overrides);
     CHECK(second.trainer->resume(second.listener) == stop_at);
     CHECK(second.trainer->run(second.listener) == TrainingEnd::kFinished);
     losses.insert(losses.end(), second.listener.losses.begin(), second.listener.losses.end());
@@ -163,11 +175,12 @@ TEST_CASE("Trainer: a run stopped at any step and resumed ends with the bits of 
 }
 
 TEST_CASE("Trainer: one thread and two give the same adapter, dropout included") {
+  const auto method = GENERATE(0, 1);
   std::string digests[2];
   for (const int threads : {1, 2}) {
     at::set_num_threads(threads);
     const TemporaryFolder folder;
-    TinyRun run(folder.path());
+    TinyRun run(folder.path(), kMethods[method]);
     run.trainer->run(run.listener);
     digests[threads - 1] = run.digest();
   }
