@@ -7,48 +7,20 @@
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/text.h"
+#include "libradgpt/formats/pickle_opcodes.h"
 #include "libradgpt/formats/pickle_values.h"
 #include "libradgpt/formats/pickled_tensors.h"
 
 namespace radgpt {
 namespace {
 
+using enum PickleOpcode;
+
 constexpr size_t kLargestPickle = 64 << 20;
 constexpr size_t kLongestString = 64 << 10;
 constexpr size_t kMostOnStack = 1'000'000;
 constexpr size_t kMostHeld = 2'000'000;
 constexpr int kDeepest = 64;
-
-/// Opcodes by the names of Python's pickletools.
-enum Opcode : uint8_t {
-  kMark = '(',
-  kStop = '.',
-  kBinInt = 'J',
-  kBinInt1 = 'K',
-  kBinInt2 = 'M',
-  kNone = 'N',
-  kBinPersId = 'Q',
-  kReduce = 'R',
-  kBinUnicode = 'X',
-  kBuild = 'b',
-  kGlobal = 'c',
-  kBinGet = 'h',
-  kLongBinGet = 'j',
-  kBinPut = 'q',
-  kLongBinPut = 'r',
-  kSetItem = 's',
-  kTuple = 't',
-  kSetItems = 'u',
-  kEmptyDict = '}',
-  kEmptyTuple = ')',
-  kProto = 0x80,
-  kTuple1 = 0x85,
-  kTuple2 = 0x86,
-  kTuple3 = 0x87,
-  kNewTrue = 0x88,
-  kNewFalse = 0x89,
-  kLong1 = 0x8A,
-};
 
 struct Global {
   std::string_view name;
@@ -72,8 +44,9 @@ class Interpreter {
   std::vector<PickledTensor> run() {
     require(bytes_.size() <= kLargestPickle, place_, ": must have at most ", kLargestPickle,
             " bytes, got ", bytes_.size());
-    rule(take<uint8_t>() == kProto && take<uint8_t>() == 2, "must begin as a pickle of protocol 2");
-    for (opcode_at_ = at_; step(take<uint8_t>()); opcode_at_ = at_) {
+    rule(take<PickleOpcode>() == kProto && take<uint8_t>() == 2,
+         "must begin as a pickle of protocol 2");
+    for (opcode_at_ = at_; step(take<PickleOpcode>()); opcode_at_ = at_) {
     }
     rule(at_ == bytes_.size(), "must end with STOP, got more bytes behind it");
     rule(marks_.empty() && stack_.size() == 1, "STOP must leave one value and no mark");
@@ -195,10 +168,10 @@ class Interpreter {
   void push_storage();
   void reduce();
   void build();
-  bool push_constant(uint8_t opcode);
-  bool build_container(uint8_t opcode);
-  bool use_values(uint8_t opcode);
-  bool step(uint8_t opcode);
+  bool push_constant(PickleOpcode opcode);
+  bool build_container(PickleOpcode opcode);
+  bool use_values(PickleOpcode opcode);
+  bool step(PickleOpcode opcode);
 
   std::string_view bytes_;
   const std::string& place_;
@@ -310,7 +283,7 @@ void Interpreter::build() {
 }
 
 /// Pushes what an opcode alone or with its argument says; false for other opcodes.
-bool Interpreter::push_constant(uint8_t opcode) {
+bool Interpreter::push_constant(PickleOpcode opcode) {
   switch (opcode) {
     case kNone:
       push({.kind = PickleKind::kNone});
@@ -343,7 +316,7 @@ bool Interpreter::push_constant(uint8_t opcode) {
 }
 
 /// Makes or fills a tuple or dict; false for other opcodes.
-bool Interpreter::build_container(uint8_t opcode) {
+bool Interpreter::build_container(PickleOpcode opcode) {
   switch (opcode) {
     case kMark:
       rule(marks_.size() < kMostOnStack, "must have at most ", kMostOnStack, " marks, got more");
@@ -365,9 +338,13 @@ bool Interpreter::build_container(uint8_t opcode) {
       push_tuple(pop_to_mark());
       return true;
     case kTuple1:
+      push_tuple(pop_some(1));
+      return true;
     case kTuple2:
+      push_tuple(pop_some(2));
+      return true;
     case kTuple3:
-      push_tuple(pop_some(size_t{1} + opcode - kTuple1));
+      push_tuple(pop_some(3));
       return true;
     default:
       return false;
@@ -375,7 +352,7 @@ bool Interpreter::build_container(uint8_t opcode) {
 }
 
 /// Memo, persistent ids and calls of globals; false for other opcodes.
-bool Interpreter::use_values(uint8_t opcode) {
+bool Interpreter::use_values(PickleOpcode opcode) {
   switch (opcode) {
     case kBinPut:
       put(take<uint8_t>());
@@ -404,10 +381,11 @@ bool Interpreter::use_values(uint8_t opcode) {
 }
 
 /// False at STOP.
-bool Interpreter::step(uint8_t opcode) {
+bool Interpreter::step(PickleOpcode opcode) {
   if (opcode == kStop) return false;
   const bool is_known = push_constant(opcode) || build_container(opcode) || use_values(opcode);
-  rule(is_known, "must be one of the opcodes that weights need, got opcode ", int{opcode});
+  rule(is_known, "must be one of the opcodes that weights need, got opcode ",
+       static_cast<int>(opcode));
   return true;
 }
 

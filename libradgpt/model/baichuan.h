@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,6 +46,10 @@ struct BaichuanLayer {
 /// AVX512-BF16 or AMX), else float.
 at::ScalarType native_type(at::Device device);
 
+/// Told how many bytes of a model's weights are read, of how many: after every 64 MB, and at the
+/// end unless there were fewer.
+using LoadProgress = std::function<void(int64_t done, int64_t of)>;
+
 /// A CUDA device if there is one that ops can compute on (device_kernels.h), else the CPU.
 at::Device native_device();
 
@@ -71,12 +76,13 @@ class Baichuan {
   Baichuan(const Baichuan&) = delete;
   Baichuan& operator=(const Baichuan&) = delete;
 
-  /// Reads config.json and the safetensors (one file, or shards with their index) of a folder in
-  /// Hugging Face layout, one tensor at a time. Floating types are converted; `rotary_emb.inv_freq`
-  /// tensors are skipped. Throws Error(kInput) naming file and tensor for a missing or unexpected
-  /// tensor and for a wrong shape or type.
-  static std::unique_ptr<Baichuan> load(const std::string& folder,
-                                        const at::TensorOptions& options);
+  /// Reads config.json and the weights (WeightFolder: safetensors or pytorch_model.bin, one file or
+  /// shards with their index) of a folder in Hugging Face layout, straight into this model's
+  /// memory, in the order of the files: the peak is the weights and some 8 MB pieces. Floating
+  /// types are converted; `rotary_emb.inv_freq` tensors are skipped. Throws Error(kInput) naming
+  /// file and tensor for a missing or unexpected tensor and for a wrong shape or type.
+  static std::unique_ptr<Baichuan> load(const std::string& folder, const at::TensorOptions& options,
+                                        const LoadProgress& progress = {});
 
   /// Fresh weights: normal(0, initializer_range), norms 1. A function of seed and shapes alone.
   void initialise(uint64_t seed);

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <map>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/hash.h"
@@ -15,7 +16,8 @@ namespace radgpt {
 
 namespace {
 
-constexpr int64_t kPieceBytes = int64_t{64} << 20;
+constexpr int64_t kPieceBytes = int64_t{8} << 20;
+constexpr int64_t kToldBytes = int64_t{64} << 20;
 
 at::ScalarType scalar_type(DataType type) {
   switch (type) {
@@ -36,32 +38,69 @@ std::span<std::byte> bytes_of(const at::Tensor& tensor) {
   return {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()};
 }
 
-// Calls visit(first row, rows as stored) for the whole of a tensor, some rows at a time.
-void read_rows(const WeightFolder& folder, const std::string& name,
-               const std::function<void(int64_t, const at::Tensor&)>& visit) {
-  const TensorInfo& info = *folder.find(name);
-  const int64_t rows = info.shape.at(0);
-  const int64_t row_bytes = static_cast<int64_t>(info.bytes()) / std::max<int64_t>(1, rows);
-  const int64_t step = std::max<int64_t>(1, kPieceBytes / std::max<int64_t>(1, row_bytes));
-  std::vector<int64_t> shape = info.shape;
-  for (int64_t row = 0; row < rows; row += step) {
-    shape[0] = std::min(step, rows - row);
-    const at::Tensor piece = at::empty(shape, scalar_type(info.dtype));
-    folder.read(name, bytes_of(piece), row * row_bytes);
-    visit(row, piece);
+// Reads tensors of a folder piece by piece and tells how far it is.
+class WeightReader {
+ public:
+  WeightReader(const WeightFolder& folder, const std::vector<NamedShape>& tensors,
+               const LoadProgress& progress)
+      : folder_(folder), progress_(progress) {
+    for (const NamedShape& tensor : tensors) {
+      of_ += static_cast<int64_t>(folder.find(tensor.name)->bytes());
+    }
   }
-}
 
-void read_tensor(const WeightFolder& folder, const std::string& name, const at::Tensor& into) {
-  if (into.is_cpu() && into.is_contiguous() &&
-      into.scalar_type() == scalar_type(folder.find(name)->dtype)) {
-    folder.read(name, bytes_of(into));
-    return;
+  // Calls visit(first row, rows as stored) for the whole of a tensor, some rows at a time.
+  void read_rows(const std::string& name,
+                 const std::function<void(int64_t, const at::Tensor&)>& visit) {
+    const TensorInfo& info = *folder_.find(name);
+    const int64_t rows = info.shape.at(0);
+    const int64_t row_bytes = static_cast<int64_t>(info.bytes()) / std::max<int64_t>(1, rows);
+    const int64_t step = std::max<int64_t>(1, kPieceBytes / std::max<int64_t>(1, row_bytes));
+    std::vector<int64_t> shape = info.shape;
+    for (int64_t row = 0; row < rows; row += step) {
+      shape[0] = std::min(step, rows - row);
+      const at::Tensor piece = at::empty(shape, scalar_type(info.dtype));
+      read(name, bytes_of(piece), row * row_bytes);
+      visit(row, piece);
+    }
   }
-  read_rows(folder, name, [&](int64_t row, const at::Tensor& piece) {
-    into.narrow(0, row, piece.size(0)).copy_(piece);
-  });
-}
+
+  void read_tensor(const std::string& name, const at::Tensor& into) {
+    if (into.is_cpu() && into.is_contiguous() &&
+        into.scalar_type() == scalar_type(folder_.find(name)->dtype)) {
+      const std::span<std::byte> bytes = bytes_of(into);
+      for (size_t from = 0; from < bytes.size(); from += kPieceBytes) {
+        read(name, bytes.subspan(from, std::min<size_t>(kPieceBytes, bytes.size() - from)), from);
+      }
+      return;
+    }
+    read_rows(name, [&](int64_t row, const at::Tensor& piece) {
+      into.narrow(0, row, piece.size(0)).copy_(piece);
+    });
+  }
+
+  // To be called when all is read.
+  void finish() {
+    if (told_ > 0 && told_ < done_) tell();
+  }
+
+ private:
+  void read(const std::string& name, std::span<std::byte> into, uint64_t from) {
+    folder_.read(name, into, from);
+    done_ += static_cast<int64_t>(into.size());
+    if (done_ - told_ >= kToldBytes) tell();
+  }
+  void tell() {
+    told_ = done_;
+    if (progress_) progress_(done_, of_);
+  }
+
+  const WeightFolder& folder_;
+  const LoadProgress& progress_;
+  int64_t of_ = 0;
+  int64_t done_ = 0;
+  int64_t told_ = 0;
+};
 
 // First tensor of every shard, in order; a shard holds at most max_bytes unless one tensor is more.
 std::vector<size_t> plan_shards(const std::vector<int64_t>& bytes, int64_t max_bytes) {
@@ -108,7 +147,8 @@ void make_folder(const std::string& folder) {
 }  // namespace
 
 std::unique_ptr<Baichuan> Baichuan::load(const std::string& folder,
-                                         const at::TensorOptions& options) {
+                                         const at::TensorOptions& options,
+                                         const LoadProgress& progress) {
   const at::NoGradGuard no_grad;
   const ModelConfig config = read_model_config(folder + "/config.json");
   const WeightFolder weights(folder);
@@ -116,9 +156,20 @@ std::unique_ptr<Baichuan> Baichuan::load(const std::string& folder,
   weights.expect(names);
   auto model = std::make_unique<Baichuan>(config, options);
   const std::vector<at::Tensor> tensors = model->tensors();
-  for (size_t i = 0; i + 1 < names.size(); ++i) read_tensor(weights, names[i].name, tensors[i]);
-  read_rows(weights, names.back().name,
-            [&](int64_t row, const at::Tensor& piece) { model->normalise_head(row, piece); });
+  std::map<std::string, at::Tensor> into;
+  for (size_t i = 0; i < names.size(); ++i) into[names[i].name] = tensors[i];
+  WeightReader reader(weights, names, progress);
+  for (const std::string& name : weights.names()) {
+    const auto found = into.find(name);
+    if (found == into.end()) continue;  // a rotary table
+    if (name != names.back().name) {
+      reader.read_tensor(name, found->second);
+      continue;
+    }
+    reader.read_rows(
+        name, [&](int64_t row, const at::Tensor& piece) { model->normalise_head(row, piece); });
+  }
+  reader.finish();
   return model;
 }
 

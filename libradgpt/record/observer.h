@@ -35,6 +35,9 @@ class RunObserver {
   virtual ~RunObserver() = default;
   virtual void on_step(const StepRecord& record) = 0;
   virtual void on_evaluation(const EvaluationRecord& record) = 0;
+  /// Bytes of the base's weights read so far, of all (LoadProgress in model/baichuan.h). Whoever
+  /// does not care leaves it as it is.
+  virtual void on_loading(int64_t /*done*/, int64_t /*of*/) {}
   /// Something a person should know, one line ("checkpoint step-40 was damaged, using step-20").
   virtual void on_note(const std::string& note) = 0;
 };

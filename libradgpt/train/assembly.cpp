@@ -81,7 +81,8 @@ at::TensorOptions model_options(const Recipe& recipe) {
   return at::TensorOptions(device).dtype(model_type(recipe));
 }
 
-std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer) {
+std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer,
+                                     const LoadProgress& progress) {
   std::unique_ptr<Baichuan> model;
   if (recipe.model.path.empty()) {
     model = std::make_unique<Baichuan>(fresh_config(recipe, tokenizer), model_options(recipe));
@@ -89,7 +90,7 @@ std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& toke
   } else {
     require_same_tokenizer(recipe, tokenizer);
     if (recipe.model.check_finite) WeightFolder(recipe.model.path).require_finite();
-    model = Baichuan::load(recipe.model.path, model_options(recipe));
+    model = Baichuan::load(recipe.model.path, model_options(recipe), progress);
   }
   require(model->config().vocab_size == tokenizer.size(), recipe.file,
           ": model: base and tokenizer must have one vocabulary, got ", model->config().vocab_size,

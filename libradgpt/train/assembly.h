@@ -47,7 +47,8 @@ at::TensorOptions model_options(const Recipe& recipe);
 /// is not the tokenizer's, if its folder holds another tokenizer than the recipe names, if it
 /// takes fewer tokens than model.max_length, and, with model.check_finite, if a weight is not
 /// finite.
-std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer);
+std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer,
+                                     const LoadProgress& progress);
 
 /// Type of weights and products as a manifest calls it: bf16, fp32.
 std::string type_name(const Baichuan& model);

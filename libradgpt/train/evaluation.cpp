@@ -148,12 +148,15 @@ void Evaluation::ask(const AskedModel& asked) {
 }
 
 void Evaluation::ask_models() {
+  const LoadProgress show_loading = [&](int64_t done, int64_t of) {
+    progress_("loading weights, MB", done / 1'000'000, of / 1'000'000);
+  };
   if (recipe_.train.parameters == ParametersChoice::kFull) {
-    const auto model = Baichuan::load(folder_.model(), model_options(recipe_));
+    const auto model = Baichuan::load(folder_.model(), model_options(recipe_), show_loading);
     ask({"model", *model});
     return;
   }
-  const std::unique_ptr<Baichuan> model = make_model(recipe_, tokenizer_);
+  const std::unique_ptr<Baichuan> model = make_model(recipe_, tokenizer_, show_loading);
   // In another type the weights are rounded otherwise and have another digest.
   if (JsonObject(manifest_, folder_.manifest()).text("type") == type_name(*model)) {
     require_recorded("identity", "base", model->digest());

@@ -135,7 +135,8 @@ Run::Run(const Recipe& recipe, RunObserver& observer)
   manifest_.seed = static_cast<uint64_t>(recipe.train.seed);
   manifest_.threads = set_threads(recipe);
   read_inputs();
-  model_ = make_model(recipe, *tokenizer_);
+  model_ = make_model(recipe, *tokenizer_,
+                      [&](int64_t done, int64_t of) { observer.on_loading(done, of); });
   manifest_.type = type_name(*model_);
   manifest_.identity["base"] = model_->digest();
   bind_parameters();

@@ -21,6 +21,7 @@
 #include "libradgpt/formats/json.h"
 #include "libradgpt/generate/label_scoring.h"
 #include "libradgpt/train/assembly.h"
+#include "recipes/radgpt/progress.h"
 #include "recipes/radgpt/verbs.h"
 
 namespace radgpt {
@@ -183,7 +184,7 @@ void generate_answer(const GenerateArguments& arguments) {
       make_prompt(read_report(arguments.input, task), task, tokenizer, config);
   const at::Device device = native_device();
   const auto model =
-      Baichuan::load(arguments.model, at::TensorOptions(device).dtype(native_type(device)));
+      load_with_progress(arguments.model, at::TensorOptions(device).dtype(native_type(device)));
   std::optional<AdaptedModel> adapted;
   if (!arguments.adapter.empty()) adapted.emplace(*model, recipe, arguments.adapter);
   const AskedModel asked{"", *model, adapted ? adapted->classifier() : nullptr};

@@ -10,6 +10,7 @@
 #include "libradgpt/data/tokenizer.h"
 #include "libradgpt/lora/adapter.h"
 #include "libradgpt/ops/head_cross_entropy.h"
+#include "recipes/radgpt/progress.h"
 #include "recipes/radgpt/verbs.h"
 
 namespace radgpt {
@@ -82,7 +83,7 @@ void merge(const MergeArguments& arguments) {
   const ModelConfig config = read_model_config(arguments.model + "/config.json");
   const Tokenizer tokenizer = Tokenizer::load(arguments.model + "/tokenizer.model");
   const at::ScalarType type = config.dtype == DataType::kBF16 ? at::kBFloat16 : at::kFloat;
-  const auto model = Baichuan::load(arguments.model, type);
+  const auto model = load_with_progress(arguments.model, type);
   ParameterStore store;
   const auto adapter = load_adapter(*model, arguments.adapter, store);
   const std::vector<Pack> prompts = probe_prompts(tokenizer);

@@ -52,6 +52,11 @@ void Progress::on_evaluation(const EvaluationRecord& record) {
   finish_line();
 }
 
+void Progress::on_loading(int64_t done, int64_t of) {
+  constexpr int64_t kMegabyte = 1'000'000;
+  show("loading weights, MB", done / kMegabyte, of / kMegabyte);
+}
+
 void Progress::on_note(const std::string& note) {
   line(note, When::kNow);
   finish_line();
@@ -78,6 +83,13 @@ void Progress::line(const std::string& text, When when) {
 void Progress::finish_line() {
   if (open_) std::cerr << "\n";
   open_ = false;
+}
+
+std::unique_ptr<Baichuan> load_with_progress(const std::string& folder,
+                                             const at::TensorOptions& options) {
+  Progress progress;
+  return Baichuan::load(folder, options,
+                        [&progress](int64_t done, int64_t of) { progress.on_loading(done, of); });
 }
 
 }  // namespace radgpt

@@ -3,8 +3,10 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 
+#include "libradgpt/model/baichuan.h"
 #include "libradgpt/record/observer.h"
 
 namespace radgpt {
@@ -18,6 +20,7 @@ class Progress : public RunObserver {
 
   void on_step(const StepRecord& record) override;
   void on_evaluation(const EvaluationRecord& record) override;
+  void on_loading(int64_t done, int64_t of) override;
   void on_note(const std::string& note) override;
   /// "ACTIVITY DONE/OF" for work that has no steps.
   void show(const std::string& activity, int64_t done, int64_t of);
@@ -38,5 +41,9 @@ class Progress : public RunObserver {
   /// Running mean over steps that were not skipped, for the eye; NaN before the first.
   double loss_ = std::numeric_limits<double>::quiet_NaN();
 };
+
+/// Baichuan::load with a line about how far it is.
+std::unique_ptr<Baichuan> load_with_progress(const std::string& folder,
+                                             const at::TensorOptions& options);
 
 }  // namespace radgpt

@@ -7,6 +7,7 @@
 #include "libradgpt/model/baichuan.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
+#include "tests/formats/pickle_bytes.h"
 #include "tests/model/reference_model.h"
 #include "tests/model/small_packs.h"
 
@@ -133,6 +134,96 @@ TEST_CASE("Baichuan: skips rotary_emb.inv_freq of older exports") {
   weights["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::ones({4});
   write_model_folder(folder.path(), config, weights);
   CHECK(message_of_load(folder.path()).empty());
+}
+
+/// A folder's weights once more as torch.save writes them: a storage for each tensor, W_pack
+/// transposed in its own.
+void write_pytorch_model(const TemporaryFolder& folder, const Weights& weights) {
+  std::vector<std::pair<std::string, std::string>> entries;
+  std::vector<std::string> records;
+  for (const auto& [name, values] : weights) {
+    const bool is_turned = name.ends_with("W_pack.weight");
+    const at::Tensor tensor = values.detach().to(at::kFloat).contiguous();
+    const at::Tensor stored = is_turned ? tensor.t().contiguous() : tensor;
+    const std::string storage =
+        storage_op("FloatStorage", std::to_string(records.size()), tensor.numel());
+    const at::Tensor view = is_turned ? stored.t() : stored;
+    entries.emplace_back(name, tensor_op(storage, 0, view.sizes().vec(), view.strides().vec()));
+    records.emplace_back(static_cast<const char*>(stored.const_data_ptr()), stored.nbytes());
+  }
+  folder.write("pytorch_model.bin", pytorch_bytes(dict_pickle(entries), records));
+}
+
+TEST_CASE("Baichuan: pytorch_model.bin loads as the same weights in safetensors do") {
+  const auto type = GENERATE(at::kFloat, at::kBFloat16);
+  const TemporaryFolder folder;
+  const ModelConfig config = small_config(PositionKind::kRope);
+  Weights weights = random_weights(config);
+  write_model_folder(folder.path(), config, weights);
+  const std::string digest = Baichuan::load(folder.path(), type)->digest();
+  weights["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::ones({4});
+  write_pytorch_model(folder, weights);
+  CHECK(Baichuan::load(folder.path(), type)->digest() == digest);  // both, and they are the same
+  std::filesystem::remove(folder.file("model.safetensors"));
+  CHECK(Baichuan::load(folder.path(), type)->digest() == digest);
+}
+
+TEST_CASE("Baichuan: other weights beside the safetensors are refused while they are loaded") {
+  const TemporaryFolder folder;
+  const ModelConfig config = small_config(PositionKind::kRope);
+  Weights weights = random_weights(config);
+  write_model_folder(folder.path(), config, weights);
+  const std::string name = "model.layers.1.mlp.down_proj.weight";
+  weights[name] = weights[name] * 1.5;
+  write_pytorch_model(folder, weights);
+  const std::string message = message_of_load(folder.path());
+  CHECK(message.starts_with(folder.path() + ": " + name));
+  CHECK(message.find("remove one of the two sets") != std::string::npos);
+}
+
+TEST_CASE("Baichuan: a damaged pytorch_model.bin is refused") {
+  const TemporaryFolder folder;
+  const ModelConfig config = small_config(PositionKind::kRope);
+  write_model_folder(folder.path(), config, random_weights(config));
+  write_pytorch_model(folder, random_weights(config));
+  std::filesystem::remove(folder.file("model.safetensors"));
+  std::string bytes = folder.read("pytorch_model.bin");
+  bytes[bytes.size() / 2] ^= 1;
+  folder.write("pytorch_model.bin", bytes);
+  CHECK(message_of_load(folder.path()).find("CRC-32") != std::string::npos);
+}
+
+TEST_CASE("Baichuan: the first generation is refused, whatever its files are") {
+  const TemporaryFolder folder;
+  ModelConfig config = small_config(PositionKind::kRope);
+  write_model_folder(folder.path(), config, {});
+  write_pytorch_model(folder, random_weights(config));
+  std::filesystem::remove(folder.file("model.safetensors"));
+  config.vocab_size = 64'000;
+  write_model_config(folder.file("config.json"), config);
+  CHECK(message_of_load(folder.path()).find("first Baichuan generation") != std::string::npos);
+}
+
+TEST_CASE("Baichuan: loading tells how far it is, and small models tell nothing") {
+  const TemporaryFolder folder;
+  ModelConfig config = small_config(PositionKind::kRope);
+  std::vector<int64_t> done;
+  int64_t bytes = 0;
+  const auto load = [&] {
+    Baichuan(config, at::kFloat).save(folder.path());
+    Baichuan::load(folder.path(), at::kFloat, [&](int64_t read, int64_t of) {
+      done.push_back(read);
+      bytes = of;
+    });
+  };
+  load();
+  CHECK(done.empty());
+  config.vocab_size = 250'000;  // 48 MB, twice
+  load();
+  CHECK(bytes == 4 * parameter_count(config));
+  REQUIRE(done.size() == 2);
+  CHECK(done[0] >= 64 << 20);
+  CHECK(done[1] == bytes);
 }
 
 }  // namespace radgpt
