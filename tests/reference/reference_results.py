@@ -54,7 +54,8 @@ def decoded_logits(model, sequence, prefilled):
 
 def file_name(name):
     """PEFT keeps the adapter's name inside its parameters' names and leaves it out of files."""
-    return name.replace(".default.", ".")
+    name = name.replace(".default.", ".")
+    return name.replace("magnitude_vector.weight", "magnitude_vector")
 
 
 def trained_parameters(model):
@@ -71,12 +72,14 @@ def gradients(model):
 
 
 def train(model, job):
-    parameters = list(trained_parameters(model).values())
-    decay = job["weight_decay"]
+    """AdamW that decays matrices only and, for LoRA+, gives B a multiple of the learning rate."""
+    named = trained_parameters(model)
+    parameters = list(named.values())
+    ratio = {name: job["loraplus_ratio"] if ".lora_B." in name else 1.0 for name in named}
     optimizer = torch.optim.AdamW(
-        [dict(params=[p for p in parameters if p.dim() > 1], weight_decay=decay),
-         dict(params=[p for p in parameters if p.dim() == 1], weight_decay=0.0)],
-        lr=job["learning_rate"], betas=(0.9, 0.999), eps=1e-8)
+        [dict(params=[p], lr=job["learning_rate"] * ratio[name],
+              weight_decay=job["weight_decay"] if p.dim() > 1 else 0.0)
+         for name, p in named.items()], betas=(0.9, 0.999), eps=1e-8)
     losses = []
     for step in range(job["steps"]):
         optimizer.zero_grad()

@@ -12,6 +12,7 @@
 #include "libradgpt/generate/generate.h"
 #include "libradgpt/heads/head.h"
 #include "libradgpt/lora/adapter.h"
+#include "libradgpt/lora/adapter_config.h"
 #include "libradgpt/model/baichuan.h"
 #include "libradgpt/ops/head_cross_entropy.h"
 #include "libradgpt/optim/adamw.h"
@@ -36,15 +37,15 @@ Pack read_pack(const nlohmann::json& entry) {
 /// The model of a job with what is trained of it.
 class Subject {
  public:
-  explicit Subject(const JobFolders& folders)
+  Subject(const JobFolders& folders, const Job& job)
       : model_(Baichuan::load(folders.model, at::kFloat)),
         head_(make_head("causal_lm", {.model = *model_})) {
-    if (!folders.adapter.empty()) {
-      adapter_ = load_adapter(*model_, folders.adapter, store_);
-      return;
+    if (folders.adapter.empty()) {
+      model_->add_parameters(store_);
+      store_.allocate();
+    } else {
+      attach_adapter(folders.adapter, job);
     }
-    model_->add_parameters(store_);
-    store_.allocate();
   }
 
   const Baichuan& model() const { return *model_; }
@@ -69,6 +70,16 @@ class Subject {
   }
 
  private:
+  void attach_adapter(const std::string& folder, const Job& job) {
+    LoraOptions options = read_adapter_config(folder).options;
+    options.loraplus_ratio = job.loraplus_ratio;
+    if (job.pissa) options.start = LoraStart::kPissa;
+    adapter_ = std::make_unique<Adapter>(*model_, options, store_);
+    store_.allocate();
+    adapter_->attach(0);
+    if (!job.pissa) adapter_->load(folder);
+  }
+
   std::unique_ptr<Baichuan> model_;
   std::unique_ptr<Head> head_;
   ParameterStore store_;
@@ -179,11 +190,13 @@ Job read_job(const std::string& path) {
   entries.at("learning_rate").get_to(job.learning_rate);
   entries.at("weight_decay").get_to(job.weight_decay);
   entries.at("clip_norm").get_to(job.clip_norm);
+  entries.at("loraplus_ratio").get_to(job.loraplus_ratio);
+  entries.at("pissa").get_to(job.pissa);
   return job;
 }
 
 Results compute_results(const JobFolders& folders, const Job& job) {
-  Subject subject(folders);
+  Subject subject(folders, job);
   Results results;
   add_logits(subject, job, "logits", results);
   add_decoded(subject, job, results);

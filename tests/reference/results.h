@@ -22,6 +22,8 @@ struct Job {
   double learning_rate = 0;
   double weight_decay = 0;
   double clip_norm = 0;
+  double loraplus_ratio = 1;
+  bool pissa = false;  ///< the adapter's folder gives its config alone: it starts from the base
 };
 
 Job read_job(const std::string& path);

@@ -123,7 +123,8 @@ def make_job(vocab_size=307, seed=1, **changes):
         labelled=dict(pack=2, ids=ids, labels=labels),
         sequences=[draw(23), draw(9), draw(40), draw(10)], prefilled=8,
         prompts=[draw(n) for n in (12, 3, 1, 30, 8)], new_tokens=20,
-        steps=10, learning_rate=1e-3, weight_decay=0.1, clip_norm=1.0)
+        steps=10, learning_rate=1e-3, weight_decay=0.1, clip_norm=1.0,
+        loraplus_ratio=1.0, pissa=False)
     return dict(job, **changes)
 
 
