@@ -1,7 +1,8 @@
 """Adapters of libradgpt and of PEFT are each other's: for every row of VARIANTS
 
 * an adapter that PEFT made gives the same logits, gradients, steps and answers here,
-* one trained here is loaded by PEFT and gives the logits it gave here,
+* one trained here is loaded by PEFT and gives the logits it gave here, as does the model into which
+  it was merged here,
 * one trained by PEFT is loaded here and gives the logits it gave there,
 * what is loaded and saved again stays the same to the byte: both files of ours, and PEFT's tensors,
 * `radgpt convert` makes of it an adapter that computes the same on a model whose W_pack is split
@@ -20,6 +21,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+import baichuan
 import reference_results
 import tiny_models
 from adapters import load_adapter, make_adapter
@@ -97,29 +99,20 @@ class Comparison:
         path.write_text(json.dumps(config | dict(target_modules=targets), indent=2))
 
     def run(self, name, adapter, steps):
-        """Results of libradgpt, which leaves the adapter trained in the folder `name`."""
+        """Results of libradgpt, which leaves the trained adapter in the folder `name`, and merged into
+        the model in NAME_merged."""
         tiny_models.write_job(self.folder / "job.json", dict(self.job, steps=steps))
         results = self.folder / "results.safetensors"
         subprocess.run([os.environ["PROGRAM"], self.folder / "job.json", results, self.model,
-                        self.folder / adapter, self.folder / name], check=True)
+                        self.folder / f"{name}_merged", self.folder / adapter, self.folder / name],
+                       check=True)
         return load_file(results)
 
-    def logits_of(self, results, prefix=""):
-        """Those of all packs."""
-        count = len(self.job["packs"])
-        return {f"logits.{i}": results[f"{prefix}logits.{i}"] for i in range(count)}
+    def expect_logits(self, what, model, expected):
+        self.faults += reference_results.logit_faults(what, model, self.job, expected)
 
-    def expect_logits(self, what, name, expected, split):
-        """That PEFT computes the expected logits with the adapter of the folder `name`."""
-        model, got = load_adapter(self.model, self.folder / name, split), {}
-        reference_results.add_logits(model, self.job, "logits", got)
-        self.expect_equal(what, got, expected)
-
-    def expect_equal(self, what, got, expected):
-        for name, values in expected.items():
-            error = float((got[name] - values).abs().max())
-            if not error <= reference_results.TOLERANCES["logits"]:
-                self.faults.append(f"{what}: {name} differs by {error:.1e}")
+    def load(self, name, split):
+        return load_adapter(self.model, self.folder / name, split)
 
     def compare(self):
         split = self.variant.split
@@ -130,14 +123,24 @@ class Comparison:
         self.faults += reference_results.faults(ours, theirs)
         self.save(model, "trained_by_peft")
         again = self.run("saved_for_peft", "trained_by_peft", 0)
-        self.expect_equal("trained by PEFT, loaded here", again,
-                          self.logits_of(theirs, "trained_"))
+        for name, values in reference_results.trained_logits(theirs).items():
+            error = float((again[name] - values).abs().max())
+            if not error <= reference_results.TOLERANCES["logits"]:
+                self.faults.append(f"trained by PEFT, loaded here: {name} differs by {error:.1e}")
         self.compare_files()
+        self.compare_trained(reference_results.trained_logits(ours))
+
+    def compare_trained(self, expected):
+        """What was trained here, read by others."""
+        split = self.variant.split
         if self.variant.all_linear:
             self.write_targets("trained", FIVE)
-        self.expect_logits("trained here, loaded by PEFT", "trained",
-                           self.logits_of(ours, "trained_"), split)
-        self.convert("packed" if split else "split", self.logits_of(ours, "trained_"))
+        self.expect_logits("trained here, loaded by PEFT", self.load("trained", split), expected)
+        self.expect_logits("merged here", baichuan.load(self.folder / "trained_merged"), expected)
+        subprocess.run([os.environ["RADGPT"], "convert", "--adapter", self.folder / "trained",
+                        "--out", self.folder / "converted", "--to",
+                        "packed" if split else "split"], check=True, stdout=subprocess.DEVNULL)
+        self.expect_logits("converted", self.load("converted", not split), expected)
 
     def compare_files(self):
         self.run("saved_again", "trained", 0)
@@ -149,12 +152,6 @@ class Comparison:
         for first, second in pairs:
             if not filecmp.cmp(self.folder / first, self.folder / second, shallow=False):
                 self.faults.append(f"{first} is another after it was loaded and saved")
-
-    def convert(self, names, expected):
-        subprocess.run([os.environ["RADGPT"], "convert", "--adapter", self.folder / "trained",
-                        "--out", self.folder / "converted", "--to", names], check=True,
-                       stdout=subprocess.DEVNULL)
-        self.expect_logits(f"converted to {names}", "converted", expected, names == "split")
 
 
 class PissaComparison(Comparison):
@@ -183,8 +180,7 @@ class PissaComparison(Comparison):
                     for name, values in results.items()}
 
         self.faults += reference_results.faults(unsigned(ours), unsigned(theirs))
-        self.expect_logits("started from the base here, loaded by PEFT", "trained",
-                           self.logits_of(ours, "trained_"), split=False)
+        self.compare_trained(reference_results.trained_logits(ours))
 
 
 PISSA = [

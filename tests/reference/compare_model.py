@@ -1,6 +1,6 @@
 """libradgpt's model, loss, gradients, AdamW steps, cached decoding and generation against
-baichuan.py, on tiny random models of both kinds. All weights are trained. Last, the golden files:
-they must be what baichuan.py computes today."""
+baichuan.py, on tiny random models of both kinds. All weights are trained, and the trained model is
+read back. Last, the golden files: they must be what baichuan.py computes today."""
 
 import json
 import os
@@ -42,11 +42,16 @@ def main():
             job = tiny_models.make_job(seed=seed)
             tiny_models.write_job(folder / "job.json", job)
             subprocess.run([os.environ["PROGRAM"], folder / "job.json",
-                            folder / "results.safetensors", folder / "model"], check=True)
+                            folder / "results.safetensors", folder / "model",
+                            folder / "trained"], check=True)
             model = baichuan.load(folder / "model")
             check_labels(model, job)
             got = load_file(folder / "results.safetensors")
-            for fault in reference_results.faults(got, reference_results.compute(model, job)):
+            faults = reference_results.faults(got, reference_results.compute(model, job))
+            faults += reference_results.logit_faults(
+                "trained and saved here", baichuan.load(folder / "trained"), job,
+                reference_results.trained_logits(got))
+            for fault in faults:
                 print("  " + fault)
                 failed = True
     for folder in sorted((Path(__file__).parent / "golden").iterdir()):

@@ -41,7 +41,8 @@ TEST_CASE("Golden files: the model computes, learns and answers as the reference
   const std::string folder = kGolden + GENERATE("rope", "alibi");
   const Results expected = read_results(folder + "/expected.safetensors");
   REQUIRE(expected.size() == 23);
-  check_results(compute_results({.model = folder, .adapter = {}, .trained = {}},
+  const TemporaryFolder trained;
+  check_results(compute_results({.model = folder, .trained_model = trained.path()},
                                 read_job(folder + "/job.json")),
                 expected);
 }
@@ -51,9 +52,11 @@ TEST_CASE("Golden files: an adapter of PEFT computes and learns as it does there
   const TemporaryFolder trained;
   const Results expected = read_results(folder + "/expected_with_adapter.safetensors");
   REQUIRE(expected.size() == 15);
-  check_results(compute_results({folder, folder + "/adapter", trained.path()},
-                                read_job(folder + "/job.json")),
-                expected);
+  const JobFolders folders{.model = folder,
+                           .adapter = folder + "/adapter",
+                           .trained_model = trained.file("model"),
+                           .trained_adapter = trained.file("adapter")};
+  check_results(compute_results(folders, read_job(folder + "/job.json")), expected);
 }
 
 }  // namespace radgpt

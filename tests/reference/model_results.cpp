@@ -1,5 +1,5 @@
-// model_results JOB RESULTS MODEL [ADAPTER TRAINED]: computes results.h's job on the model of a
-// folder, with the adapter of a folder if there is one, and writes the adapter that the job trains.
+// model_results JOB RESULTS MODEL TRAINED_MODEL [ADAPTER TRAINED_ADAPTER]: computes the job of
+// results.h with the model and, if given, the adapter of two folders, and writes what it trained.
 
 #include <iostream>
 
@@ -7,15 +7,16 @@
 #include "tests/reference/results.h"
 
 int main(int count, char** words) {
-  if (count != 4 && count != 6) {
-    std::cerr << "usage: model_results JOB RESULTS MODEL [ADAPTER TRAINED]\n";
+  if (count != 5 && count != 7) {
+    std::cerr << "usage: model_results JOB RESULTS MODEL TRAINED_MODEL "
+                 "[ADAPTER TRAINED_ADAPTER]\n";
     return 2;
   }
   try {
-    radgpt::JobFolders folders{.model = words[3], .adapter = {}, .trained = {}};
-    if (count == 6) {
-      folders.adapter = words[4];
-      folders.trained = words[5];
+    radgpt::JobFolders folders{.model = words[3], .trained_model = words[4]};
+    if (count == 7) {
+      folders.adapter = words[5];
+      folders.trained_adapter = words[6];
     }
     radgpt::write_results(words[2], radgpt::compute_results(folders, radgpt::read_job(words[1])));
   } catch (const radgpt::Error& error) {

@@ -141,3 +141,18 @@ def faults(got, expected):
             found.append(f"{name}: differs by {error:.1e}, tolerance {TOLERANCES[kind]:.0e}")
     print("  largest differences:", ", ".join(f"{k} {v:.1e}" for k, v in worst.items()))
     return found
+
+
+def trained_logits(results):
+    """Those of all packs after the steps, named as those before."""
+    return {name.removeprefix("trained_"): values for name, values in results.items()
+            if name.startswith("trained_logits")}
+
+
+def logit_faults(what, model, job, expected):
+    """As faults, for a model that is to have these logits."""
+    got = {}
+    add_logits(model, job, "logits", got)
+    errors = {name: float((got[name] - values).abs().max()) for name, values in expected.items()}
+    return [f"{what}: {name} differs by {error:.1e}" for name, error in errors.items()
+            if not error <= TOLERANCES["logits"]]

@@ -49,7 +49,6 @@ class Subject {
   }
 
   const Baichuan& model() const { return *model_; }
-  const Adapter& adapter() const { return *adapter_; }
   ParameterStore& store() { return store_; }
 
   /// From here on all weights are trained, if no adapter is.
@@ -57,6 +56,15 @@ class Subject {
     if (adapter_) return;
     model_->bind_parameters(store_);
     store_.publish();
+  }
+
+  /// Writes adapter and model as they are now. The adapter is part of the model after that.
+  void save(const JobFolders& folders) {
+    if (adapter_) {
+      adapter_->save(folders.trained_adapter, folders.model);
+      adapter_->merge();
+    }
+    model_->save(folders.trained_model);
   }
 
   at::Tensor logits(const Pack& pack) const {
@@ -208,7 +216,7 @@ Results compute_results(const JobFolders& folders, const Job& job) {
   add_gradients(subject, job, results);
   add_steps(subject, job, results);
   add_logits(subject, job, "trained_logits", results);
-  if (!folders.trained.empty()) subject.adapter().save(folders.trained, folders.model);
+  subject.save(folders);
   return results;
 }
 

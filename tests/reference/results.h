@@ -31,8 +31,9 @@ Job read_job(const std::string& path);
 /// Folders of a comparison. Without an adapter all parameters are trained.
 struct JobFolders {
   std::string model;
-  std::string adapter;  ///< empty: none
-  std::string trained;  ///< the adapter after the steps; empty: not kept
+  std::string adapter = {};          ///< empty: none
+  std::string trained_model;         ///< after the steps, with the adapter merged into it
+  std::string trained_adapter = {};  ///< after the steps, where there is one
 };
 
 /// By name, in fp32 on the CPU:
