@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -79,5 +80,19 @@ class WeightFolder {
   std::unique_ptr<WeightSet> twin_;  ///< PyTorch files beside safetensors
   mutable std::map<std::string, Summed> summed_;
 };
+
+/// Takes the next bytes of what is being written.
+using ByteSink = std::function<void(std::span<const std::byte>)>;
+
+/// Gives all bytes of the tensor of that index to `sink`, in pieces of any size.
+using TensorSource = std::function<void(size_t index, const ByteSink& sink)>;
+
+/// Writes what WeightFolder reads: model.safetensors, or, where that would be larger than
+/// `max_shard_bytes`, shards of at most that size (unless one tensor is larger) with
+/// model.safetensors.index.json. Asks `source` for every tensor once, in order. Makes the folder if
+/// absent. Throws Error(kEnvironment), and kInput where a tensor's bytes are not those of its
+/// shape.
+void write_weight_folder(const std::string& folder, const std::vector<TensorSpec>& tensors,
+                         int64_t max_shard_bytes, const TensorSource& source);
 
 }  // namespace radgpt

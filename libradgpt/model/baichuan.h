@@ -144,6 +144,10 @@ class Baichuan {
   /// follow the masters from then on. The model must outlive the store's last publish.
   void bind_parameters(ParameterStore& store);
 
+  /// All weights in the order of named_tensors: views where a weight has a border or shares a
+  /// product. lm_head is the normalised one.
+  std::vector<at::Tensor> tensors() const;
+
   /// SHA-256 over all weights in the order of the file, as they are in memory: names the base in
   /// manifests. Borders are left out.
   std::string digest() const;
@@ -160,8 +164,6 @@ class Baichuan {
     at::Tensor* master;
   };
 
-  // In the order of named_tensors; views where a weight has a border.
-  std::vector<at::Tensor> tensors() const;
   std::vector<Trained> trained();
   at::Tensor index_tensor(const std::vector<int64_t>& values) const;
   // Checks positions where RoPE's tables end: on a GPU nothing else does.

@@ -1,8 +1,6 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <filesystem>
 #include <functional>
 #include <map>
 
@@ -102,48 +100,6 @@ class WeightReader {
   int64_t told_ = 0;
 };
 
-// First tensor of every shard, in order; a shard holds at most max_bytes unless one tensor is more.
-std::vector<size_t> plan_shards(const std::vector<int64_t>& bytes, int64_t max_bytes) {
-  std::vector<size_t> first = {0};
-  int64_t filled = 0;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (filled > 0 && filled + bytes[i] > max_bytes) {
-      first.push_back(i);
-      filled = 0;
-    }
-    filled += bytes[i];
-  }
-  return first;
-}
-
-std::string shard_name(size_t number, size_t count) {
-  if (count == 1) return "model.safetensors";
-  char name[64];
-  std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", number + 1, count);
-  return name;
-}
-
-struct StoredTensor {
-  TensorSpec spec;
-  at::Tensor tensor;
-};
-
-void write_shard(const std::string& path, std::span<const StoredTensor> tensors) {
-  std::vector<TensorSpec> specs;
-  for (const StoredTensor& stored : tensors) specs.push_back(stored.spec);
-  SafetensorsWriter writer(path, specs, {{"format", "pt"}});
-  for (const StoredTensor& stored : tensors) {
-    writer.write(bytes_of(stored.tensor.to(at::kCPU, scalar_type(stored.spec.dtype)).contiguous()));
-  }
-  writer.finish();
-}
-
-void make_folder(const std::string& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) fail(ErrorKind::kEnvironment, folder, ": cannot make the folder: ", error.message());
-}
-
 }  // namespace
 
 std::unique_ptr<Baichuan> Baichuan::load(const std::string& folder,
@@ -175,27 +131,16 @@ std::unique_ptr<Baichuan> Baichuan::load(const std::string& folder,
 
 void Baichuan::save(const std::string& folder, int64_t max_shard_bytes) const {
   const at::NoGradGuard no_grad;
-  make_folder(folder);
-  const std::vector<NamedShape> names = named_tensors(config_);
-  const std::vector<at::Tensor> all = tensors();
+  const std::vector<at::Tensor> values = tensors();
   ModelConfig config = config_;
   config.dtype = stored_type(type());
-  std::vector<StoredTensor> stored;
-  std::vector<int64_t> bytes;
-  CheckpointIndex index;
-  for (size_t i = 0; i < names.size(); ++i) {
-    stored.push_back({{names[i].name, config.dtype, names[i].shape}, all[i]});
-    bytes.push_back(all[i].numel() * size_of(config.dtype));
-    index.total_size += bytes.back();
+  std::vector<TensorSpec> specs;
+  for (const NamedShape& one : named_tensors(config_)) {
+    specs.push_back({one.name, config.dtype, one.shape});
   }
-  const std::vector<size_t> first = plan_shards(bytes, max_shard_bytes);
-  for (size_t shard = 0; shard < first.size(); ++shard) {
-    const size_t end = shard + 1 < first.size() ? first[shard + 1] : stored.size();
-    const std::string name = shard_name(shard, first.size());
-    write_shard(folder + "/" + name, std::span(stored).subspan(first[shard], end - first[shard]));
-    for (size_t i = first[shard]; i < end; ++i) index.shard[names[i].name] = name;
-  }
-  if (first.size() > 1) write_checkpoint_index(folder + "/model.safetensors.index.json", index);
+  write_weight_folder(folder, specs, max_shard_bytes, [&](size_t i, const ByteSink& sink) {
+    sink(bytes_of(values[i].to(at::kCPU, scalar_type(config.dtype)).contiguous()));
+  });
   write_model_config(folder + "/config.json", config);
 }
 

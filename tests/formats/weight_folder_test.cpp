@@ -47,6 +47,44 @@ std::string read_tensor(const WeightFolder& weights, const std::string& name) {
   return bytes;
 }
 
+/// Writes tensors of two numbers each, whose bytes are their name eight times, in two pieces.
+void write_named(const TemporaryFolder& folder, const std::vector<std::string>& names,
+                 int64_t max_shard_bytes) {
+  std::vector<TensorSpec> tensors;
+  for (const std::string& name : names) tensors.push_back({name, DataType::kF32, {2}});
+  write_weight_folder(folder.path(), tensors, max_shard_bytes, [&](size_t i, const ByteSink& sink) {
+    const std::string piece = repeated(names[i], 4);
+    sink(std::as_bytes(std::span(piece.data(), piece.size())));
+    sink(std::as_bytes(std::span(piece.data(), piece.size())));
+  });
+}
+
+TEST_CASE("WeightFolder: what is written is read, whole or in shards") {
+  for (const auto& [max_bytes, files] :
+       {std::pair(100, 1), std::pair(24, 1), std::pair(23, 3), std::pair(8, 4), std::pair(1, 4)}) {
+    INFO(max_bytes);
+    const TemporaryFolder folder;
+    write_named(folder, {"c", "a", "b"}, max_bytes);
+    CHECK(folder.entry_count() == static_cast<size_t>(files));
+    const WeightFolder weights(folder.path());
+    CHECK(weights.names() == std::vector<std::string>{"a", "b", "c"});
+    for (const std::string name : {"a", "b", "c"}) {
+      CHECK(read_tensor(weights, name) == repeated(name, 8));
+    }
+    if (files > 1) CHECK(read_checkpoint_index(folder.file(kIndex)).total_size == 24);
+  }
+}
+
+TEST_CASE("WeightFolder: a tensor without its bytes leaves no file") {
+  const TemporaryFolder folder;
+  const auto write = [&] {
+    write_weight_folder(folder.path(), {{"a", DataType::kF32, {2}}}, 100,
+                        [](size_t, const ByteSink&) {});
+  };
+  check_message(refusal(write), folder.file("model.safetensors"), {"must be 8 bytes, got 0"});
+  CHECK(folder.entry_count() == 0);
+}
+
 TEST_CASE("WeightFolder: shards are read as one set") {
   const TemporaryFolder folder;
   write_shards(folder);
