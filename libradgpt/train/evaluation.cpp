@@ -13,6 +13,7 @@
 #include "libradgpt/eval/score_report.h"
 #include "libradgpt/formats/calibration_file.h"
 #include "libradgpt/formats/json.h"
+#include "libradgpt/record/model_card.h"
 #include "libradgpt/record/summary.h"
 #include "libradgpt/train/assembly.h"
 #include "libradgpt/train/options.h"
@@ -219,6 +220,10 @@ void Evaluation::write(const EvaluationResult& result) const {
   for (const std::string& note : result.notes) markdown += "\n* " + note;
   if (!result.notes.empty()) markdown += "\n";
   write_summary_section(folder_.summary(), "Run " + folder_.path, "Scores", markdown);
+  const bool full = recipe_.train.parameters == ParametersChoice::kFull;
+  const ModelCardKind kind = full ? ModelCardKind::kModel : ModelCardKind::kAdapter;
+  write_model_card(full ? folder_.model() : folder_.adapter(),
+                   {.kind = kind, .base = recipe_.model.path, .run = folder_.path});
 }
 
 }  // namespace

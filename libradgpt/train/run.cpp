@@ -12,6 +12,7 @@
 #include "libradgpt/base/hash.h"
 #include "libradgpt/config/recipe_file.h"
 #include "libradgpt/record/manifest.h"
+#include "libradgpt/record/model_card.h"
 #include "libradgpt/record/run_record.h"
 #include "libradgpt/record/summary.h"
 #include "libradgpt/train/assembly.h"
@@ -275,6 +276,11 @@ void Run::write_records(const RunResult& result) {
     if (name != "end") markdown += concat("| SHA-256 of ", name, " | `", digest, "` |\n");
   }
   write_summary_section(folder_.summary(), "Run " + folder_.path, "Training", markdown);
+  if (!result.folder.empty()) {
+    const ModelCardKind kind = adapter_ ? ModelCardKind::kAdapter : ModelCardKind::kModel;
+    write_model_card(result.folder,
+                     {.kind = kind, .base = recipe_.model.path, .run = folder_.path});
+  }
 }
 
 }  // namespace

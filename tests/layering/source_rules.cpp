@@ -27,7 +27,7 @@ const Layers kDirect = {
     {"optim", {"ops"}},
     {"distributed", {}},
     {"checkpoint", {"formats"}},
-    {"record", {}},
+    {"record", {"formats"}},
     {"generate", {"model", "data"}},
     {"eval", {"generate", "heads", "data", "eval/metrics"}},
     {"train",
