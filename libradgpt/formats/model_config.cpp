@@ -1,5 +1,6 @@
 #include "libradgpt/formats/model_config.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -142,9 +143,6 @@ void write_model_config(const std::string& path, const ModelConfig& config) {
   const bool is_rope = config.position == PositionKind::kRope;
   nlohmann::ordered_json root = {
       {"architectures", {"BaichuanForCausalLM"}},
-      {"auto_map",
-       {{"AutoConfig", "configuration_baichuan.BaichuanConfig"},
-        {"AutoModelForCausalLM", "modeling_baichuan.BaichuanForCausalLM"}}},
       {"model_type", "baichuan"},
       {"torch_dtype", torch_name(config.dtype)},
       {"position_embedding", is_rope ? "rope" : "alibi"},
@@ -164,6 +162,11 @@ void write_model_config(const std::string& path, const ModelConfig& config) {
       {"use_cache", true},
   };
   if (is_rope) root["max_position_embeddings"] = config.model_max_length;
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (std::filesystem::exists(folder / "modeling_baichuan.py")) {
+    root["auto_map"] = {{"AutoConfig", "configuration_baichuan.BaichuanConfig"},
+                        {"AutoModelForCausalLM", "modeling_baichuan.BaichuanForCausalLM"}};
+  }
   write_file_atomically(path, root.dump(2) + "\n");
 }
 

@@ -45,7 +45,8 @@ void check_model_config(const ModelConfig& config, const std::string& where);
 ModelConfig read_model_config(const std::string& path);
 
 /// Writes what the official files of Baichuan2 have, so that Hugging Face loads it, and
-/// "position_embedding" beside it.
+/// "position_embedding" beside it; auto_map only where the official modeling_baichuan.py already
+/// lies in the same folder, since Hugging Face asks its user to run what auto_map names.
 void write_model_config(const std::string& path, const ModelConfig& config);
 
 /// 7B: 7,505,973,248. 13B: 13,896,668,160.
