@@ -70,6 +70,37 @@ void check_scores(const TemporaryFolder& folder) {
   check_four_tasks_and_two_centres(summary.substr(summary.find("## Scores")));
 }
 
+/// The result in every layout, each with a card that carries on what the run says of itself.
+void check_exports(const TemporaryFolder& folder) {
+  const std::string digest =
+      to_hex(sha256_of_file(folder.file("run/adapter/adapter_model.safetensors")));
+  CHECK(folder.read("run/adapter/README.md").find("## Scores") != std::string::npos);
+  const std::vector<std::pair<std::string, std::vector<std::string>>> table = {
+      {"config.json", {}},
+      {"tokenizer.json", {"--llama"}},
+      {"model-fp16.gguf", {"--gguf", "--type", "fp16"}}};
+  for (const auto& [file, layout] : table) {
+    INFO(file);
+    std::vector<std::string> arguments = {"merge",
+                                          "--model",
+                                          small_base(),
+                                          "--adapter",
+                                          folder.file("run/adapter"),
+                                          "--out",
+                                          folder.file(file + ".out")};
+    arguments.insert(arguments.end(), layout.begin(), layout.end());
+    const ProcessResult result = run_radgpt(arguments);
+    INFO(result.errors);
+    REQUIRE(result.exit_code == 0);
+    CHECK(result.output.find("merged model in ") != std::string::npos);
+    CHECK(fs::exists(folder.file(file + ".out/" + file)));
+    const std::string card = folder.read(file + ".out/README.md");
+    CHECK(card.find(digest) != std::string::npos);
+    CHECK(card.find("## Scores") != std::string::npos);
+    CHECK(card.find(folder.path()) == std::string::npos);
+  }
+}
+
 TEST_CASE("Whole job: reports become a base, an adapter that has learnt, and a table of scores") {
   const TemporaryFolder folder;
   write_adapter_recipe(folder, small_reports());
@@ -93,6 +124,7 @@ TEST_CASE("Whole job: reports become a base, an adapter that has learnt, and a t
     CHECK(evaluate.output.find(system) != std::string::npos);
   }
   check_scores(folder);
+  check_exports(folder);
 }
 
 TEST_CASE("Whole job: dropped copies of held-out texts are told, counted and recorded") {

@@ -29,6 +29,7 @@ const Layers kDirect = {
     {"checkpoint", {"formats"}},
     {"record", {"formats"}},
     {"generate", {"model", "data"}},
+    {"export", {"lora", "data", "record"}},
     {"eval", {"generate", "heads", "data", "eval/metrics"}},
     {"train",
      {"heads", "lora", "data", "optim", "distributed", "checkpoint", "eval", "record", "config"}},
