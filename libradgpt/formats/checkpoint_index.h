@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "libradgpt/formats/safetensors.h"
 #include "libradgpt/formats/tensor_file.h"
 
 namespace radgpt {
