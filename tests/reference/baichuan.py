@@ -209,6 +209,9 @@ def generate(model, prompt, new_tokens, stop_ids, cached):
 
 
 def read_weights(folder):
+    pytorch_file = Path(folder) / "pytorch_model.bin"
+    if pytorch_file.exists():
+        return torch.load(pytorch_file, weights_only=True)
     index = Path(folder) / "model.safetensors.index.json"
     if not index.exists():
         return load_file(Path(folder) / "model.safetensors")

@@ -51,6 +51,8 @@ VARIANTS = [
     Variant("gate_proj and o_proj", "alibi_40_heads",
             dict(r=5, lora_alpha=7.5, target_modules=["gate_proj", "o_proj"])),
     Variant("all-linear", "rope", dict(r=3, lora_alpha=3, target_modules=FIVE), all_linear=True),
+    Variant("adapter_model.bin", "rope", dict(r=4, lora_alpha=4, target_modules=FIVE),
+            safetensors=False),
     Variant("rank_pattern, alpha_pattern", "rope_6_heads",
             dict(r=4, lora_alpha=8, target_modules=FIVE,
                  rank_pattern={"W_pack": 2, "layers.1.mlp.down_proj": 7},

@@ -1,6 +1,7 @@
 """libradgpt's model, loss, gradients, AdamW steps, cached decoding and generation against
-baichuan.py, on tiny random models of both kinds. All weights are trained, and the trained model is
-read back. Last, the golden files: they must be what baichuan.py computes today."""
+baichuan.py, on tiny random models of both kinds, read from both kinds of files. All weights are
+trained, and the trained model is read back. Last, the golden files: they must be what baichuan.py
+computes today."""
 
 import json
 import os
@@ -38,7 +39,8 @@ def main():
         print(name)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            tiny_models.write_model(folder / "model", size, seed=seed)
+            tiny_models.write_model(folder / "model", size, seed=seed,
+                                    pytorch_file=seed % 2 == 1)
             job = tiny_models.make_job(seed=seed)
             tiny_models.write_job(folder / "job.json", job)
             subprocess.run([os.environ["PROGRAM"], folder / "job.json",

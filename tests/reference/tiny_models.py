@@ -36,8 +36,9 @@ def config_of(size, vocab_size):
                 eos_token_id=2, tie_word_embeddings=False)
 
 
-def write_model(folder, size, vocab_size=307, seed=0):
-    """Weights at which every part of the model matters; rows of the head have all lengths."""
+def write_model(folder, size, vocab_size=307, seed=0, pytorch_file=False):
+    """Weights at which every part of the model matters; rows of the head have all lengths. In
+    model.safetensors, or in pytorch_model.bin as the official checkpoints."""
     folder = Path(folder)
     folder.mkdir(parents=True)
     config = config_of(size, vocab_size)
@@ -52,7 +53,10 @@ def write_model(folder, size, vocab_size=307, seed=0):
         else:
             weights[name] = torch.randn(values.shape) * values.shape[1] ** -0.5
     weights["lm_head.weight"] *= 3 * torch.rand(vocab_size, 1) + 0.1
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    if pytorch_file:
+        torch.save(weights, folder / "pytorch_model.bin")
+    else:
+        save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
 class PackWriter:

@@ -27,7 +27,9 @@ SIZES = {
 
 def golden_job():
     job = tiny_models.make_job(VOCABULARY)
-    return dict(job, packs=job["packs"][:1], sequences=job["sequences"][:2],
+    pack = job["packs"][0]
+    weights = torch.linspace(0.5, 2, len(pack["targets"])).tolist()
+    return dict(job, packs=[dict(pack, target_weights=weights)], sequences=job["sequences"][:2],
                 prompts=job["prompts"][:3])
 
 
