@@ -309,7 +309,7 @@ install_reference() {
   fi
   /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
     fail "--reference needs Python 3.11 as /usr/bin/python3, got $(/usr/bin/python3 --version)"
-  say "Python packages of tests/reference: downloading 650 MB, more where CUDA's libraries are missing"
+  say "Python packages of tests/reference: downloading 0.9 GB, without a CUDA toolkit 2.3 GB"
   rm -rf "$third_party/reference"
   quietly /usr/bin/python3 -m pip install --quiet --no-deps --no-cache-dir --only-binary :all: \
     --require-hashes --requirement "$requirements" --target "$third_party/reference"

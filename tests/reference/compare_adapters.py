@@ -101,8 +101,8 @@ class Comparison:
         path.write_text(json.dumps(config | dict(target_modules=targets), indent=2))
 
     def run(self, name, adapter, steps):
-        """Results of libradgpt, which leaves the trained adapter in the folder `name`, and merged into
-        the model in NAME_merged."""
+        """Results of libradgpt, which leaves the trained adapter in the folder `name`, and merged
+        into the model in NAME_merged."""
         tiny_models.write_job(self.folder / "job.json", dict(self.job, steps=steps))
         results = self.folder / "results.safetensors"
         subprocess.run([os.environ["PROGRAM"], self.folder / "job.json", results, self.model,

@@ -1,5 +1,5 @@
-"""libradgpt's tokenizer against the sentencepiece library: ids and decoded text of all report texts in
-../shared/data and of random texts, and decoded text of random ids; for Baichuan2's own tokenizer
+"""libradgpt's tokenizer against the sentencepiece library: ids and decoded text of all report texts
+in ../shared/data and of random texts, and decoded text of random ids; for Baichuan2's own tokenizer
 where ../shared has it, and for a small one made here.
 
 The rule where the two must differ (libradgpt/data/tokenizer.h): text that spells a control or
@@ -26,9 +26,9 @@ FIRST_USER_DEFINED, FIRST_BYTE, FIRST_NORMAL = 3, 1089, 1345
 
 
 class PlainBpe:
-    """SentencePiece's BPE by its rules: user-defined pieces are found first, longest first; then the
-    neighbours whose concatenation has the highest score merge, the leftmost of equals, until none
-    is a piece; what is no piece becomes bytes. Reserved symbols are no pieces."""
+    """SentencePiece's BPE by its rules: user-defined pieces are found first, longest first; then
+    the neighbours whose concatenation has the highest score merge, the leftmost of equals, until
+    none is a piece; what is no piece becomes bytes. Reserved symbols are no pieces."""
 
     def __init__(self, processor):
         self.symbols = {}

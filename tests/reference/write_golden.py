@@ -1,5 +1,5 @@
-"""Writes golden/: for each kind of position a tiny model, a job, an adapter that PEFT made, and what
-the reference computes, which golden_test.cpp compares with where there is no Python.
+"""Writes golden/: for each kind of position a tiny model, a job, an adapter that PEFT made, and
+what the reference computes, which golden_test.cpp compares with where there is no Python.
 
     bash tests/reference/run.sh third_party/reference write_golden.py
 """
