@@ -18,11 +18,11 @@ struct ReportSource {
   std::string path;
   std::string id_field = "id";
   std::string patient_field = "patient";
-  std::string centre;
+  std::string centre = {};
   std::string centre_field = "centre";
-  std::string modality;
+  std::string modality = {};
   std::string modality_field = "modality";
-  std::optional<Split> split;  ///< all reports of the file; without it, by patient
+  std::optional<Split> split = {};  ///< all reports of the file; without it, by patient
   int max_bad_lines = 0;
 };
 

@@ -91,6 +91,13 @@ const std::vector<int32_t>& TokenDataset::prefix(int32_t example) const {
   return groups[static_cast<size_t>(examples[static_cast<size_t>(example)].group)].prefix;
 }
 
+std::vector<int32_t> TokenDataset::prompt(int32_t example) const {
+  const TokenExample& one = examples[static_cast<size_t>(example)];
+  std::vector<int32_t> ids = prefix(example);
+  ids.insert(ids.end(), one.branch.begin(), one.branch.begin() + one.answer_row + 1);
+  return ids;
+}
+
 int32_t TokenDataset::length(int32_t example) const {
   return static_cast<int32_t>(prefix(example).size() +
                               examples[static_cast<size_t>(example)].branch.size());

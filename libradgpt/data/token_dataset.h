@@ -31,6 +31,7 @@ struct TokenExample {
   int32_t answer_row = 0;        ///< index in branch of the last assistant token: end of the prompt
   float weight = 1;              ///< of its targets in the loss
 
+  /// Rows with a target.
   int32_t target_count() const;
 };
 
@@ -41,15 +42,17 @@ struct TokenGroup {
   int32_t end = 0;
 };
 
+/// What becomes of an example with more than LengthOptions::max_tokens.
 enum class TooLong {
   kError,           ///< refuse the data set
   kDrop,            ///< leave the example out
   kShortenContext,  ///< cut the end of the context; roles, question, answer and end stay whole
 };
 
+/// How long an example may be.
 struct LengthOptions {
-  int32_t max_tokens =
-      4096;  ///< of one example standing alone; at most PackingOptions::pack_tokens
+  /// Of one example standing alone; at most PackingOptions::pack_tokens.
+  int32_t max_tokens = 4096;
   TooLong too_long = TooLong::kError;
 };
 
@@ -68,7 +71,10 @@ struct TokenDataset {
   std::vector<LengthCut> cuts;
 
   int32_t size() const { return static_cast<int32_t>(examples.size()); }
+  /// The ids of the example's report, shared by its group; perhaps empty.
   const std::vector<int32_t>& prefix(int32_t example) const;
+  /// The example up to its last assistant token: what `generate` goes on from.
+  std::vector<int32_t> prompt(int32_t example) const;
   /// Tokens of the example standing alone.
   int32_t length(int32_t example) const;
 };

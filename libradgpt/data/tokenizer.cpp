@@ -102,6 +102,13 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
   return ids;
 }
 
+std::vector<int32_t> Tokenizer::prompt(std::string_view message) const {
+  std::vector<int32_t> ids = encode(message);
+  ids.insert(ids.begin(), kUserId);
+  ids.push_back(kAssistantId);
+  return ids;
+}
+
 std::string Tokenizer::decode(std::span<const int32_t> ids) const {
   for (const int32_t id : ids) {
     require(id >= 0 && id < size(), "tokenizer: id must be in [0, ", size(), "), got ", id);

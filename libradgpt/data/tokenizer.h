@@ -9,6 +9,7 @@
 
 namespace radgpt {
 
+/// `<unk>`: what encode never gives, since every byte has an id.
 inline constexpr int32_t kUnknownId = 0;
 /// Only ever a target: what the model predicts where an answer is over. Never an input.
 inline constexpr int32_t kEndOfTextId = 2;
@@ -45,6 +46,9 @@ class Tokenizer {
 
   /// Throws Error(kInput) for text that is not valid UTF-8.
   std::vector<int32_t> encode(std::string_view text) const;
+  /// The prompt of one message of a user, [kUserId] encode(message) [kAssistantId]: what `generate`
+  /// goes on from. Errors as encode.
+  std::vector<int32_t> prompt(std::string_view message) const;
   /// Control and reserved ids vanish, the unknown id becomes " ⁇ ", bytes that are not UTF-8 become
   /// U+FFFD. Throws Error(kInput) for an id outside [0, size()).
   std::string decode(std::span<const int32_t> ids) const;

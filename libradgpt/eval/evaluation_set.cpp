@@ -85,11 +85,8 @@ EvaluationSet make_evaluation_set(const CorpusPart& part, const std::vector<Task
                                                  {options.max_tokens, TooLong::kShortenContext});
   for (int32_t i = 0; i < dataset.size(); ++i) {
     const TokenExample& tokens = dataset.examples[static_cast<size_t>(i)];
-    EvaluationItem item{tokens.task, tokens.report, examples.at({tokens.report, tokens.task}),
-                        dataset.prefix(i)};
-    item.prompt.insert(item.prompt.end(), tokens.branch.begin(),
-                       tokens.branch.begin() + tokens.answer_row + 1);
-    set.items.push_back(std::move(item));
+    set.items.push_back(
+        {tokens.task, tokens.report, examples.at({tokens.report, tokens.task}), dataset.prompt(i)});
     --set.counts[static_cast<size_t>(tokens.task)].too_long;
     ++set.counts[static_cast<size_t>(tokens.task)].items;
   }

@@ -55,6 +55,11 @@ at::ScalarType native_type(at::Device device) {
   return has("avx512_bf16") || has("amx_bf16") ? at::kBFloat16 : at::kFloat;
 }
 
+at::TensorOptions native_options() {
+  const at::Device device = native_device();
+  return at::TensorOptions(device).dtype(native_type(device));
+}
+
 BorderedWeight& BaichuanLayer::linear(LinearKind kind) {
   switch (kind) {
     case LinearKind::kPackedQkv:

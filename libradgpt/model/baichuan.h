@@ -53,6 +53,9 @@ using LoadProgress = std::function<void(int64_t done, int64_t of)>;
 /// A CUDA device if there is one that ops can compute on (device_kernels.h), else the CPU.
 at::Device native_device();
 
+/// native_device() and its native_type, as Baichuan takes them: how this machine computes fastest.
+at::TensorOptions native_options();
+
 /// A Baichuan2 model (technical report arXiv 2309.10305) of the RoPE (7B) or ALiBi (13B) kind at
 /// any size, as the official code computes it:
 ///
@@ -132,8 +135,9 @@ class Baichuan {
   int layers() const { return static_cast<int>(layers_.size()); }
   BorderedWeight& linear(int layer, LinearKind kind) { return layers_.at(layer).linear(kind); }
   /// Makes room for one more adapter that rows may choose (BorderedWeight::choices), and returns
-  /// its number; takes all of them away.
+  /// its number.
   int add_choice();
+  /// Takes all of them away.
   void clear_choices();
 
   /// Full-parameter training, first half: adds every weight to `store` under its Hugging Face

@@ -121,10 +121,7 @@ std::vector<int32_t> make_prompt(const Report& report, const Task& task, const T
   const TokenDataset dataset =
       tokenize_examples({*example}, {report}, tokenizer,
                         {.max_tokens = static_cast<int32_t>(config.model_max_length)});
-  std::vector<int32_t> prompt = dataset.prefix(0);
-  const TokenExample& one = dataset.examples.front();
-  prompt.insert(prompt.end(), one.branch.begin(), one.branch.begin() + one.answer_row + 1);
-  return prompt;
+  return dataset.prompt(0);
 }
 
 /// What --label-temperature says, else what `radgpt evaluate` has fitted to the result in use, in
@@ -182,9 +179,7 @@ void generate_answer(const GenerateArguments& arguments) {
           config.vocab_size, " pieces as config.json says, got ", tokenizer.size());
   const std::vector<int32_t> prompt =
       make_prompt(read_report(arguments.input, task), task, tokenizer, config);
-  const at::Device device = native_device();
-  const auto model =
-      load_with_progress(arguments.model, at::TensorOptions(device).dtype(native_type(device)));
+  const auto model = load_with_progress(arguments.model, native_options());
   std::optional<AdaptedModel> adapted;
   if (!arguments.adapter.empty()) adapted.emplace(*model, recipe, arguments.adapter);
   const AskedModel asked{"", *model, adapted ? adapted->classifier() : nullptr};

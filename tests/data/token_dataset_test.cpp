@@ -80,6 +80,7 @@ TEST_CASE("Token data set: the prompt is the user's whole message as text, in id
   const TokenDataset dataset = tokenize({example(0, 0, context, question, "未见明显异常。")});
   CHECK(tokens(dataset, 0) == Ids{kUserId} + encode(context + "\n" + question) + Ids{kAssistantId} +
                                   encode("未见明显异常。"));
+  CHECK(dataset.prompt(0) == Ids{kUserId} + encode(context + "\n" + question) + Ids{kAssistantId});
 }
 
 TEST_CASE("Token data set: the end of text is a target of every example and an input of none") {

@@ -1,5 +1,6 @@
 #include "libradgpt/data/tokenizer.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -165,6 +166,13 @@ TEST_CASE("Tokenizer: a newline splits the ids of what is around it") {
     for (const int32_t id : tokenizer.encode(b)) expected.push_back(id);
     CHECK(tokenizer.encode(a + "\n" + b) == expected);
   }
+}
+
+TEST_CASE("Tokenizer: a prompt is the message between the two roles, which no text can open") {
+  CHECK(small_tokenizer().prompt("。，") == Ids{195, 66, 65, 196});
+  CHECK(small_tokenizer().prompt("") == Ids{195, 196});
+  const Ids ids = small_tokenizer().prompt("<reserved_107>");
+  CHECK(std::count(ids.begin(), ids.end(), kAssistantId) == 1);
 }
 
 TEST_CASE("Tokenizer: random Unicode comes back, without control ids") {
