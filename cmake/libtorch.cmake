@@ -3,7 +3,10 @@
 # LibTorch's own package file insists on CUDA for the wheel's build of it; this target needs none
 # and links libtorch_cuda only where it is there. -fopenmp is not linked but compiled with: the
 # inline at::parallel_for is serial without it, and its run time is the one LibTorch carries.
-if(NOT TARGET radgpt::libtorch)
+function(radgpt_add_libtorch)
+  if(TARGET radgpt::libtorch)
+    return()
+  endif()
   add_library(radgpt::libtorch INTERFACE IMPORTED)
   target_include_directories(radgpt::libtorch SYSTEM INTERFACE
     "${RADGPT_LIBTORCH}/include" "${RADGPT_LIBTORCH}/include/torch/csrc/api/include")
@@ -17,4 +20,22 @@ if(NOT TARGET radgpt::libtorch)
       "${RADGPT_LIBTORCH}/lib/libtorch_cuda.so" "${RADGPT_LIBTORCH}/lib/libc10_cuda.so"
       -Wl,--pop-state)
   endif()
-endif()
+endfunction()
+
+# Sets `result` to the version of the LibTorch in a folder as its headers give it, "2.11.0"; to
+# "unknown" where they give none.
+function(radgpt_libtorch_version folder result)
+  set(${result} unknown PARENT_SCOPE)
+  foreach(header IN ITEMS torch/headeronly/version.h torch/csrc/api/include/torch/version.h)
+    if(EXISTS "${folder}/include/${header}")
+      file(STRINGS "${folder}/include/${header}" lines
+        REGEX "define TORCH_VERSION_(MAJOR|MINOR|PATCH) [0-9]")
+      string(REGEX REPLACE "[^;0-9]+" "" numbers "${lines}")
+      if(numbers)
+        string(REPLACE ";" "." version "${numbers}")
+        set(${result} "${version}" PARENT_SCOPE)
+        return()
+      endif()
+    endif()
+  endforeach()
+endfunction()

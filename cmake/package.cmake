@@ -12,6 +12,8 @@ install(EXPORT radgpt NAMESPACE radgpt:: DESTINATION ${package_folder} FILE radg
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES "${sentencepiece}/LICENSE" DESTINATION ${CMAKE_INSTALL_DOCDIR}
   RENAME LICENSE.sentencepiece)
+install(FILES "${PROJECT_BINARY_DIR}/include/radgpt/version.h"
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/radgpt/radgpt)
 install(DIRECTORY libradgpt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/radgpt
   FILES_MATCHING PATTERN "*.h")
 # An installed copy finds LibTorch where it was built. `cmake --install … --component libtorch` puts
