@@ -2,6 +2,7 @@
 # (targets radgpt::radgpt, radgpt::core and, from kernels/, radgpt::kernels), headers, licences, and what the library finds beside
 # itself at run time (libradgpt/base/shipped_files.h).
 
+include(cmake/public_headers.cmake)
 set(package_folder "${CMAKE_INSTALL_LIBDIR}/cmake/radgpt")
 configure_package_config_file(cmake/radgptConfig.cmake.in radgptConfig.cmake
   INSTALL_DESTINATION ${package_folder})
@@ -14,8 +15,7 @@ install(FILES "${sentencepiece}/LICENSE" DESTINATION ${CMAKE_INSTALL_DOCDIR}
   RENAME LICENSE.sentencepiece)
 install(FILES "${PROJECT_BINARY_DIR}/include/radgpt/version.h"
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/radgpt/radgpt)
-install(DIRECTORY libradgpt DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/radgpt
-  FILES_MATCHING PATTERN "*.h")
+radgpt_install_public_headers(libradgpt)
 # An installed copy finds LibTorch where it was built. `cmake --install … --component libtorch` puts
 # LibTorch (0.5 GB) beside it, for a copy that is to be moved to another machine.
 install(DIRECTORY "${RADGPT_LIBTORCH}/" DESTINATION ${CMAKE_INSTALL_LIBDIR}/libtorch
