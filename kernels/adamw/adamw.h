@@ -10,7 +10,9 @@
 
 namespace radgpt::kernels {
 
+/// Whether a tensor shrinks by the decay of each update: matrices do.
 enum class WeightDecay : int32_t { kNo, kYes };
+/// The type that the model keeps its copy in.
 enum class CopyType : int32_t { kBFloat16, kFloat };
 
 /// A trained tensor in the flat fp32 buffers of all of them (masters, gradients, two moments; same
@@ -68,6 +70,7 @@ struct AdamW {
   TrainedTensors tensors = {};
 };
 
+/// In memory of the CPU; an element is updated alike whatever the number of workers.
 void adamw_cpu(const AdamW& call, const Workers& workers);
 
 /// On device memory; enqueues on `stream` and does not wait. The flat buffers are aligned to 16
@@ -82,6 +85,7 @@ double gradient_norm_cpu(const float* values, int64_t count, const Workers& work
 /// The same into `norm` on the device, bitwise repeatable. `values` is aligned to 16 bytes.
 void gradient_norm_cuda(const float* values, int64_t count, double* norm, Workspace workspace,
                         Stream stream);
+/// Bytes of workspace that gradient_norm_cuda needs for a call.
 size_t gradient_norm_workspace(int64_t count);
 
 }  // namespace radgpt::kernels

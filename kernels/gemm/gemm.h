@@ -10,6 +10,7 @@
 
 namespace radgpt::kernels {
 
+/// Whether a factor is taken as it is stored or transposed.
 enum class Transpose { kNo, kYes };
 
 /// A factor of a product: op(data) is `data`, or its transpose.

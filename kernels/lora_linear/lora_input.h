@@ -55,6 +55,7 @@ void lora_input_backward_cpu(const LoraInputBackward<T>& call, const Workers& wo
 /// As lora_input_forward_cuda. Bitwise repeatable.
 void lora_input_backward_cuda(const LoraInputBackward<BFloat16>& call, Workspace workspace,
                               Stream stream);
+/// Bytes of workspace that lora_input_backward_cuda needs for a call.
 size_t lora_input_backward_workspace(const LoraInputBackward<BFloat16>& call);
 
 }  // namespace radgpt::kernels

@@ -53,6 +53,7 @@ void lora_output_backward_cpu(const LoraOutputBackward<T>& call, const Workers& 
 /// a fixed order, without atomics.
 void lora_output_backward_cuda(const LoraOutputBackward<BFloat16>& call, Workspace workspace,
                                Stream stream);
+/// Bytes of workspace that lora_output_backward_cuda needs for a call.
 size_t lora_output_backward_workspace(const LoraOutputBackward<BFloat16>& call);
 
 }  // namespace radgpt::kernels

@@ -70,6 +70,7 @@ void nf4_quantise_cpu(const T* source, const Nf4Weight& weight, const Workers& w
 template <typename T>
 void nf4_quantise_cuda(const T* source, const Nf4Weight& weight, Workspace workspace,
                        Stream stream);
+/// Bytes of workspace that nf4_quantise_cuda needs for a call.
 size_t nf4_quantise_workspace(const Nf4Weight& weight);
 
 /// The weight, with a border of low-rank columns behind it, for one product:
@@ -84,6 +85,7 @@ struct Nf4Dequantise {
   const BFloat16* border_values = nullptr;  ///< [rows, border] scale * B, contiguous
 };
 
+/// In memory of the CPU; copies `border_values` behind each row.
 void nf4_dequantise_cpu(const Nf4Dequantise& call, const Workers& workers);
 
 /// As nf4_quantise_cuda; result_stride and border are multiples of 8 too. Reads each code and

@@ -9,6 +9,7 @@ namespace radgpt::kernels {
 
 /// Most adapters of one linear layer: q, k and v of a packed weight.
 inline constexpr int kMostAdapters = 3;
+/// Largest rank of one adapter.
 inline constexpr int kMostRank = 64;
 
 /// How one LoRA adapter reads the input X of its linear layer: S = dropout(X) A^T.

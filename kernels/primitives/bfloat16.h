@@ -24,10 +24,12 @@ struct BFloat16 {
   }
 };
 
+/// What Compute is defined by.
 template <typename T>
 struct ComputeType {
   using type = T;
 };
+/// Sums of bfloat16 are taken in float.
 template <>
 struct ComputeType<BFloat16> {
   using type = float;

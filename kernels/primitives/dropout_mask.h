@@ -8,6 +8,7 @@
 
 namespace radgpt::kernels {
 
+/// Rounds of Philox for masks: the fewest that pass all tests of TestU01 (philox.h).
 inline constexpr int kMaskRounds = 7;
 
 /// The dropout mask of one adapter. Eight columns share a call of

@@ -77,6 +77,7 @@ void rms_norm_backward_cpu(const RmsNormBackward<T>& call, const Workers& worker
 /// As rms_norm_forward_cuda. Bitwise repeatable: sums are taken in a fixed order, without atomics.
 void rms_norm_backward_cuda(const RmsNormBackward<BFloat16>& call, Workspace workspace,
                             Stream stream);
+/// Bytes of workspace that rms_norm_backward_cuda needs for a call.
 size_t rms_norm_backward_workspace(const RmsNormBackward<BFloat16>& call);
 
 }  // namespace radgpt::kernels

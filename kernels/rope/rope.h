@@ -8,6 +8,7 @@
 
 namespace radgpt::kernels {
 
+/// Which way heads are turned.
 enum class RopeDirection {
   kForward,
   kBackward  ///< by the negative angle: the transpose, for gradients

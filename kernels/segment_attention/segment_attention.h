@@ -82,6 +82,7 @@ void segment_attention_backward_cpu(const SegmentAttentionBackward<T>& call,
 void segment_attention_backward_cuda(const SegmentAttentionBackward<BFloat16>& call,
                                      const AttentionTile* tiles, int64_t tile_count,
                                      Workspace workspace, Stream stream);
+/// Bytes of workspace that segment_attention_backward_cuda needs for a call.
 size_t segment_attention_backward_workspace(const SegmentAttentionBackward<BFloat16>& call);
 
 }  // namespace radgpt::kernels

@@ -57,6 +57,7 @@ void swiglu_backward_cpu(const SwigluBackward<T>& call, const Workers& workers);
 
 /// As swiglu_forward_cuda. Bitwise repeatable.
 void swiglu_backward_cuda(const SwigluBackward<BFloat16>& call, Workspace workspace, Stream stream);
+/// Bytes of workspace that swiglu_backward_cuda needs for a call.
 size_t swiglu_backward_workspace(const SwigluBackward<BFloat16>& call);
 
 }  // namespace radgpt::kernels

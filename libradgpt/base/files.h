@@ -57,7 +57,9 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
+  /// Appends.
   void write(std::string_view bytes);
+  /// Once, at the end: the file is at `path` when this returns.
   void commit();
 
  private:

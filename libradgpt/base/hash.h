@@ -9,6 +9,7 @@
 
 namespace radgpt {
 
+/// The 32 bytes of a SHA-256.
 using Sha256Digest = std::array<uint8_t, 32>;
 
 /// SHA-256 (FIPS 180-4) of bytes that arrive in pieces.
@@ -28,6 +29,7 @@ class Sha256 {
   std::unique_ptr<State> state_;
 };
 
+/// Of bytes that are all there.
 Sha256Digest sha256(std::string_view bytes);
 /// Of a regular file of any size, read in pieces. Errors: those of open_regular_file.
 Sha256Digest sha256_of_file(const std::string& path);

@@ -23,6 +23,7 @@ class Random {
  public:
   Random(uint64_t seed, RandomStream stream, uint64_t a = 0, uint32_t b = 0);
 
+  /// 32 random bits.
   uint32_t next_bits();
   /// Uniform in [0, 1) with 32 bits.
   double next_uniform();

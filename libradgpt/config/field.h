@@ -16,9 +16,12 @@ class FieldVisitor;
 
 /// A closed list of words; of an enum, the names of its values in their order.
 using Names = std::span<const std::string_view>;
+/// Values of a label in the data, each with the answer of the model for it.
 using LabelList = std::vector<std::pair<std::string, std::string>>;
 
+/// Whether a recipe must name a field.
 enum class Presence { kOptional, kRequired };
+/// Whether a text names a file or folder.
 enum class TextKind { kPlain, kPath };
 
 /// The numbers a field may hold. Infinities and NaN are never among them.
@@ -34,40 +37,48 @@ struct Range {
   static Range positive(double high) { return {0, high, true, false}; }
 };
 
-// What a field holds, and where: the pointers lead into the described struct and live as long.
-
+/// What a field holds, and where: true or false. Here and below the pointers lead into the
+/// described struct and live as long.
 struct FlagField {
   bool* value;
 };
+/// A whole number in [low, high].
 struct IntegerField {
   int64_t* value;
   int64_t low;
   int64_t high;
 };
+/// A number in a range.
 struct NumberField {
   double* value;
   Range range;
 };
+/// A text.
 struct TextField {
   std::string* value;
   TextKind kind;
 };
+/// One word of a closed list: an enum.
 struct ChoiceField {
   std::function<size_t()> get;
   std::function<void(size_t)> set;  ///< an index into `names`
   Names names;
 };
+/// A list of texts.
 struct TextListField {
   std::vector<std::string>* values;
   TextKind kind;
   Names names;  ///< the words allowed; empty = any text
 };
+/// The labels of a classification.
 struct LabelsField {
   LabelList* values;
 };
+/// A struct with fields of its own.
 struct GroupField {
   std::function<void(FieldVisitor&)> describe;
 };
+/// A list of structs with fields of their own.
 struct GroupListField {
   std::function<size_t()> size;
   std::function<void(size_t)> resize;
@@ -75,6 +86,7 @@ struct GroupListField {
   std::function<void(FieldVisitor&)> describe_default;  ///< an item nobody has written
 };
 
+/// Any of these.
 using FieldValue = std::variant<FlagField, IntegerField, NumberField, TextField, ChoiceField,
                                 TextListField, LabelsField, GroupField, GroupListField>;
 
@@ -93,6 +105,7 @@ class FieldVisitor {
  public:
   virtual ~FieldVisitor() = default;
 
+  /// One field: its name in YAML, where it is kept, what it means, and what it may be.
   void operator()(const char* name, bool& field, const char* meaning);
   void operator()(const char* name, int64_t& field, const char* meaning, int64_t low, int64_t high);
   void operator()(const char* name, double& field, const char* meaning, double low, double high);
@@ -136,6 +149,7 @@ class FieldVisitor {
   }
 
  protected:
+  /// Called for each field in turn.
   virtual void see(const Field& field) = 0;
 
  private:

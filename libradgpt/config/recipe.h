@@ -12,11 +12,14 @@
 
 namespace radgpt {
 
-// A recipe is one YAML file that says everything about a run. Each field is described once, here:
-// its default beside its name, its range and meaning in `describe`. How a recipe is read, checked
-// and written: libradgpt/config/recipe_file.h. Relative paths are relative to the working
-// directory.
+/// @file
+/// A recipe is one YAML file that says everything about a run. Each field is described once, here:
+/// its default beside its name, its range and meaning in `describe`. How a recipe is read, checked
+/// and written: libradgpt/config/recipe_file.h. Relative paths are relative to the working
+/// directory.
 
+/// @{
+/// The words a field may take; its meaning stands in the `describe` that names it.
 enum class PositionChoice { kAuto, kRope, kAlibi };
 enum class DtypeChoice { kAuto, kBf16, kFp32 };
 enum class DeviceChoice { kAuto, kCpu, kCuda };
@@ -49,9 +52,12 @@ inline constexpr std::array<std::string_view, 3> kExistingNames = {"error", "res
 inline constexpr std::array<std::string_view, 2> kTaskKindNames = {"classification", "generation"};
 inline constexpr std::array<std::string_view, 9> kTargetNames = {
     "W_pack", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "all"};
+/// @}
 
+/// No bound from above.
 inline constexpr int64_t kAnyCount = std::numeric_limits<int64_t>::max();
 
+/// Group `model`: the base and its tokenizer.
 struct ModelRecipe {
   std::string path;
   std::string tokenizer;
@@ -88,6 +94,7 @@ struct ModelRecipe {
   }
 };
 
+/// An entry of `data.sources`.
 struct SourceRecipe {
   std::vector<std::string> train;
   std::vector<std::string> validation;
@@ -121,6 +128,7 @@ struct SourceRecipe {
   }
 };
 
+/// Group `data`: the reports and how they are split.
 struct DataRecipe {
   std::vector<SourceRecipe> sources;
   std::vector<std::string> train_centres;
@@ -177,6 +185,7 @@ inline void describe(Task& task, FieldVisitor& visit) {
         Range::positive(1000));
 }
 
+/// Group `lora`: the adapter.
 struct LoraRecipe {
   int64_t rank = 8;
   double alpha = 16;
@@ -203,6 +212,7 @@ struct LoraRecipe {
   }
 };
 
+/// Group `optim`: the optimizer.
 struct OptimRecipe {
   double learning_rate = 1e-4;
   ScheduleChoice schedule = ScheduleChoice::kCosine;
@@ -228,6 +238,7 @@ struct OptimRecipe {
   }
 };
 
+/// Group `train`: the run.
 struct TrainRecipe {
   ParametersChoice parameters = ParametersChoice::kAdapter;
   std::string head = "causal_lm";
@@ -272,6 +283,7 @@ struct TrainRecipe {
   }
 };
 
+/// Group `evaluate`: generation and scores.
 struct EvaluateRecipe {
   SplitChoice split = SplitChoice::kTest;
   int64_t limit = 0;
@@ -308,6 +320,7 @@ struct EvaluateRecipe {
   }
 };
 
+/// Group `output`: where the run is kept.
 struct OutputRecipe {
   std::string folder;
   ExistingChoice existing = ExistingChoice::kError;
@@ -318,6 +331,7 @@ struct OutputRecipe {
   }
 };
 
+/// Everything about a run. Fields of the groups, with their meaning: recipes/README.md.
 struct Recipe {
   ModelRecipe model;
   DataRecipe data;

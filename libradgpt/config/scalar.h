@@ -7,12 +7,15 @@
 
 namespace radgpt {
 
-// How recipes write scalars: `true` and `false` alone are flags; numbers are decimal, without
-// leading zeros, separators, nan or inf. What does not fit the type at all (99999999999999999999)
-// is given as nothing, like what is no number.
+/// @file
+/// How recipes write scalars.
 
+/// `true` and `false` alone are flags; anything else gives nothing.
 std::optional<bool> parse_flag(std::string_view text);
+/// Decimal, without leading zeros or separators. What does not fit the type (99999999999999999999)
+/// gives nothing, like what is no number.
 std::optional<int64_t> parse_integer(std::string_view text);
+/// The same with fraction and exponent; neither nan nor inf.
 std::optional<double> parse_number(std::string_view text);
 
 /// The shortest text that parse_number reads as exactly `value`.

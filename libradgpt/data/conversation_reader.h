@@ -9,8 +9,10 @@
 
 namespace radgpt {
 
+/// Who speaks.
 enum class Role { kUser, kAssistant };
 
+/// One message of a conversation, UTF-8.
 struct Turn {
   Role role = Role::kUser;
   std::string text;
@@ -37,6 +39,7 @@ struct ConversationSource {
   int max_bad_lines = 0;
 };
 
+/// The conversations of a file in its order, and the lines that were left out.
 struct ConversationFile {
   std::vector<Conversation> conversations;
   std::vector<std::string> bad_lines;  ///< as in ReportFile

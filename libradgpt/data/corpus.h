@@ -46,6 +46,7 @@ struct SourceCounts {
   std::vector<std::string> bad_lines;
 };
 
+/// All reports and conversations by split, with their examples.
 struct Corpus {
   std::array<CorpusPart, kSplits> parts;
   std::vector<SourceCounts> sources;   ///< reports, then conversations, in the order of options

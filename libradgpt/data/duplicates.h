@@ -31,6 +31,7 @@ struct Leak {
 /// counts[a][b]: texts of split a that have a twin (another text) in split b.
 using TwinCounts = std::array<std::array<int, kSplits>, kSplits>;
 
+/// What find_duplicates has found.
 struct Duplicates {
   /// Equal after normalise_for_comparison, or all parts of one are among the other's: a report that
   /// lacks an optional field is a copy of the report that has it.

@@ -32,6 +32,7 @@ struct EpochTokens {
   double fill = 0;      ///< how full they are, 0 to 1
 };
 
+/// Counts without making packs. Throws Error(kInput) as plan_epoch.
 EpochTokens count_epoch_tokens(const TokenDataset& dataset, const PackingOptions& options);
 
 }  // namespace radgpt

@@ -9,15 +9,17 @@
 
 namespace radgpt {
 
+/// How examples of one report are laid out.
 enum class Sharing {
   kShared,  ///< the prefix of a group is computed once, its examples are branches
   kPacked,  ///< every example stands alone in its pack
 };
 
+/// How an epoch is divided into packs.
 struct PackingOptions {
-  int32_t pack_tokens = 4096;
+  int32_t pack_tokens = 4096;  ///< most tokens of a pack: bounds the memory of a step
   Sharing sharing = Sharing::kShared;
-  uint64_t seed = 0;
+  uint64_t seed = 0;  ///< of the order
 };
 
 /// The examples of one pack in their order, before any token is copied.

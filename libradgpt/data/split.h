@@ -5,8 +5,10 @@
 
 namespace radgpt {
 
+/// What a report is for: learning, choosing and calibrating, or scoring.
 enum class Split { kTrain, kValidation, kTest };
 
+/// Number of splits.
 inline constexpr int kSplits = 3;
 
 /// "train", "validation", "test".

@@ -6,6 +6,7 @@
 
 namespace radgpt {
 
+/// A label of a closed list, or free text.
 enum class TaskKind { kClassification, kGeneration };
 
 /// What the model is asked about a report. A task is data, from the recipe.

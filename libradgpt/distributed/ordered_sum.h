@@ -24,8 +24,8 @@ class OrderedSum {
   void finish(at::Tensor result);
 
  private:
-  std::vector<at::Tensor>
-      levels_;  ///< levels_[l]: complete subtree of 2^l buffers, if bit l of count_
+  /// levels_[l]: complete subtree of 2^l buffers, if bit l of count_.
+  std::vector<at::Tensor> levels_;
   int64_t count_ = 0;
 };
 

@@ -41,6 +41,7 @@ struct EvaluationSet {
   }
 };
 
+/// Which held-out reports are asked about.
 struct EvaluationSetOptions {
   /// Of prompt and reference answer; a context that is too long for it is shortened.
   int32_t max_tokens = 4096;
@@ -51,6 +52,7 @@ struct EvaluationSetOptions {
   std::optional<int> task = {};  ///< ask this one alone
 };
 
+/// Chooses the reports and makes the prompts. Examples that do not fit are counted, not asked.
 EvaluationSet make_evaluation_set(const CorpusPart& part, const std::vector<Task>& tasks,
                                   const Tokenizer& tokenizer, const EvaluationSetOptions& options);
 

@@ -11,8 +11,10 @@ namespace radgpt {
 /// Scores as JSON text for scores.json: every group with every value of every system.
 std::string scores_as_json(const std::vector<ScoreGroup>& groups, const std::vector<Task>& tasks);
 
-/// The headline metric: rows task × centre, or task × modality; a column for each of `systems`.
+/// What a table has rows for, within each task.
 enum class TableRows { kCentres, kModalities };
+
+/// The headline metric: rows task × centre, or task × modality; a column for each of `systems`.
 ScoreTable headline_table(const std::vector<ScoreGroup>& groups, const std::vector<Task>& tasks,
                           const std::vector<std::string>& systems, TableRows rows);
 

@@ -37,6 +37,7 @@ struct ScoreGroup {
   std::vector<SystemScores> systems;  ///< those that apply to the task
 };
 
+/// What is computed beside the values themselves.
 struct ScoringOptions {
   int resamples = 1000;  ///< of the bootstrap over patients; 0: no intervals
   uint64_t seed = 0;

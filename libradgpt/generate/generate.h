@@ -9,6 +9,7 @@
 
 namespace radgpt {
 
+/// How answers are drawn, and when they end.
 struct GenerationOptions {
   int64_t max_new_tokens = 256;
   SamplingOptions sampling = {};

@@ -27,10 +27,10 @@ struct HeadContext {
   /// Class of every example, by PackedExample::example, those of training before those of
   /// validation; -1 has none. Empty where the run has no classification.
   std::vector<int> example_classes = {};
-  int classes = 0;
+  int classes = 0;  ///< of the task that the head answers; 0: none
   /// Weight of each class in the loss; empty = all 1.
   std::vector<double> class_weights = {};
-  uint64_t seed = 0;
+  uint64_t seed = 0;  ///< of the first values of its parameters
 };
 
 /// Turns hidden states into a loss. A head sees packs of whole examples and is asked twice for
@@ -73,6 +73,7 @@ class Head {
 /// The loss of a pack without terms: 0, and so are its gradients.
 HeadOutput no_terms(const at::Tensor& hidden);
 
+/// Makes the head of a run.
 using HeadFactory = std::function<std::unique_ptr<Head>(const HeadContext&)>;
 
 /// Makes `name` known to recipes and make_head; returns true, so that one line at namespace scope

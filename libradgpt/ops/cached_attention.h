@@ -29,7 +29,8 @@ struct CachePlacement {
 };
 
 /// Rows of segment i, and of its prefix before them, become entries 0, 1, … of sequence
-/// sequence_of_segment[i]; -1: not cached. Throws Error where a cache like `cache` has no room.
+/// sequence_of_segment[i]; -1: not cached. Throws Error(kInput) where a cache like `cache` has no
+/// room.
 CachePlacement place_segments(const std::vector<Segment>& segments,
                               const std::vector<int32_t>& sequence_of_segment,
                               const LayerCache& cache);

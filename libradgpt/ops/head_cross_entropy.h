@@ -25,6 +25,9 @@ struct HeadWeight {
 ///   hidden   [rows, hidden]   only rows with a target; may be empty (result 0)
 ///   targets  [rows] int64, on the CPU, where they are checked, or on the device of hidden
 ///   weights  [rows], or empty for all 1
+///
+/// Throws Error(kInput) for a target on the CPU that is outside the vocabulary, and for a number of
+/// targets or weights that is not that of the rows.
 at::Tensor head_cross_entropy(const at::Tensor& hidden, const HeadWeight& weight,
                               const at::Tensor& targets, double divisor,
                               const std::vector<float>& weights = {});

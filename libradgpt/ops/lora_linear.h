@@ -33,6 +33,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& branch, const NormWei
 ///   result  [rows, out]   type of x
 at::Tensor lora_linear(const at::Tensor& x, const BorderedWeight& weight, const LoraPass& pass);
 
+/// What rms_norm_lora_linear gives.
 struct NormedProduct {
   at::Tensor sum;  ///< [rows, in]   x + branch, or x itself without one
   at::Tensor y;    ///< [rows, out]

@@ -48,12 +48,13 @@ class ParameterStore {
   at::Tensor gradient(size_t index) const { return masters_.at(index).grad(); }
   /// [numel()] fp32, all masters one after the other.
   const at::Tensor& flat() const { return flat_; }
-  /// [numel()] fp32, same layout.
+  /// [numel()] fp32, same layout. Backward passes add to it; whoever steps zeroes it.
   const at::Tensor& flat_gradient() const { return flat_gradient_; }
   int64_t numel() const { return numel_; }
 
   /// `destination` (any floating type and strides, the master's shape) is rewritten from
-  /// master(index) by every `publish`.
+  /// master(index) by every `publish`. Throws Error(kInput) for another shape or device, and before
+  /// allocate.
   void bind(size_t index, at::Tensor destination, Binding binding = Binding::kCopy,
             double scale = 1.0);
   /// Every `publish` calls `update` once all bound tensors are rewritten: for what follows from

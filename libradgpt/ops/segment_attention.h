@@ -30,7 +30,8 @@ struct PositionEncoding {
 /// that a GPU visits. Copies share them.
 class AttentionLayout {
  public:
-  /// Throws Error unless segments cover the tokens in order and prefixes have no prefix themselves.
+  /// Throws Error(kInput) unless segments cover the tokens in order and prefixes have no prefix
+  /// themselves.
   AttentionLayout(std::vector<Segment> segments, at::Device device = at::kCPU);
 
   const std::vector<Segment>& segments() const { return segments_; }
@@ -47,8 +48,8 @@ class AttentionLayout {
 ///   o_i = sum_j softmax_j(q_i . k_j / sqrt(head_dim) + slope_h (position_j - position_i)) v_j
 ///
 /// with scores, bias and softmax in fp32. One autograd node; keeps qkv and the row sums. Throws
-/// Error unless the layout is one of all tokens. On a GPU qkv is rotated in place, and kept so,
-/// unless it is a leaf.
+/// Error(kInput) unless the layout is one of all tokens. On a GPU qkv is rotated in place, and kept
+/// so, unless it is a leaf.
 ///
 ///   qkv        [tokens, 3 * hidden]
 ///   positions  [tokens] int64

@@ -8,12 +8,13 @@
 
 namespace radgpt {
 
+/// The numbers of AdamW that stay the same in a run.
 struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
-  double weight_decay =
-      0.0;  ///< decoupled; applied to matrices only (norm weights keep their size)
+  /// Decoupled; applied to matrices only (norm weights keep their size).
+  double weight_decay = 0.0;
 };
 
 /// AdamW (Loshchilov & Hutter, arXiv 1711.05101) over the flat buffer of a ParameterStore, in one
@@ -26,14 +27,18 @@ struct AdamWOptions {
 /// updates made.
 class AdamW {
  public:
+  /// Moments of 0. The store is allocated and outlives this; memory: twice its masters.
   AdamW(ParameterStore& store, const AdamWOptions& options);
 
-  /// Updates the masters and all tensors bound to them.
+  /// Updates the masters by the store's flat_gradient(), and all tensors bound to them. The
+  /// gradient stays: zero it before the next backward pass adds to it.
   void step(double learning_rate, double gradient_scale);
 
   const at::Tensor& first_moment() const { return first_moment_; }    ///< [numel] fp32
   const at::Tensor& second_moment() const { return second_moment_; }  ///< [numel] fp32
+  /// Number of updates made, t of the formula.
   int64_t updates() const { return updates_; }
+  /// Goes on as if these had been reached by step().
   void restore(const at::Tensor& first_moment, const at::Tensor& second_moment, int64_t updates);
 
  private:

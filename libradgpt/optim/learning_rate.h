@@ -4,6 +4,7 @@
 
 namespace radgpt {
 
+/// How the learning rate goes on after warm-up.
 enum class Schedule { kConstant, kLinear, kCosine };
 
 /// Learning rate as a function of the step alone, so that a resumed run needs no state.
@@ -15,7 +16,9 @@ enum class Schedule { kConstant, kLinear, kCosine };
 ///   cosine    peak * (1 + cos(pi x)) / 2
 class LearningRate {
  public:
+  /// `warmup_fraction` of the `steps` of the run, rounded up, are warm-up.
   LearningRate(Schedule schedule, double peak, double warmup_fraction, int64_t steps);
+  /// The rate of the update that is made at `step`, the first of which is 0.
   double at(int64_t step) const;
 
  private:

@@ -13,10 +13,11 @@ namespace radgpt {
 /// Errors are of kind kEnvironment.
 class EventFile {
  public:
-  /// Makes `<folder>/events.out.tfevents.<seconds>.radgpt`; `seconds` is the wall time of the
+  /// Makes `FOLDER/events.out.tfevents.SECONDS.radgpt`; `seconds` is the wall time of the
   /// start.
   EventFile(const std::string& folder, double seconds);
 
+  /// `tag` names the curve, `seconds` is the wall time of the point.
   void add_scalar(const std::string& tag, int64_t step, double value, double seconds);
 
  private:

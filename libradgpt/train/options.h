@@ -9,14 +9,21 @@
 
 namespace radgpt {
 
-// What the parts of a run are told, out of the recipe: the one place where a recipe's groups meet
-// the options of data, lora and optim, which know nothing of recipes.
+/// @file
+/// What the parts of a run are told, out of the recipe: the one place where a recipe's groups meet
+/// the options of data, lora and optim, which know nothing of recipes.
 
+/// From `data` and `tasks`.
 CorpusOptions corpus_options(const Recipe& recipe);
+/// From `data`, and what a pack and the model have room for.
 LengthOptions length_options(const Recipe& recipe);
+/// From `train`.
 PackingOptions packing_options(const Recipe& recipe);
+/// From `lora` and `optim.loraplus_ratio`.
 LoraOptions lora_options(const Recipe& recipe);
+/// From `optim`.
 AdamWOptions optimizer_options(const Recipe& recipe);
+/// From `optim.schedule`.
 Schedule learning_rate_schedule(const Recipe& recipe);
 
 }  // namespace radgpt

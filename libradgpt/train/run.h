@@ -10,6 +10,7 @@
 
 namespace radgpt {
 
+/// How a run ended and what it left.
 struct RunResult {
   TrainingEnd end = TrainingEnd::kFinished;
   int64_t step = 0;          ///< updates made

@@ -29,6 +29,7 @@ struct TrainerParts {
   const TokenDataset& validation;  ///< may be empty: then nothing is evaluated
 };
 
+/// Why training ended.
 enum class TrainingEnd {
   kFinished,      ///< all steps done
   kStoppedEarly,  ///< validation loss did not improve any more

@@ -14,7 +14,9 @@ namespace radgpt {
 class Baseline {
  public:
   virtual ~Baseline() = default;
+  /// One of kBaselineNames.
   virtual std::string name() const = 0;
+  /// Its answer to the question about `context`, UTF-8.
   virtual std::string answer(std::string_view context) const = 0;
 };
 

@@ -5,6 +5,7 @@
 
 namespace radgpt {
 
+/// @file
 /// Whether the probabilities of a closed list of labels mean what they say.
 ///
 /// `log_scores[i][c]` is the log-likelihood of label c for example i, up to a constant per example;
@@ -29,10 +30,10 @@ double fit_temperature(std::span<const std::vector<double>> log_scores,
                        std::span<const int> truths);
 
 /// Expected calibration error: examples go into 15 bins of equal width by the probability of their
-/// most probable label (bin b holds [b/15, (b+1)/15), the last one 1 too), and
+/// most probable label (bin b holds [b/15, (b+1)/15), the last one 1 too). With n_b examples in bin
+/// b, of N in all, their share a_b of right answers and the mean p_b of that probability:
 ///
-///   ECE = sum over bins of  (examples in bin / examples) |accuracy in bin - mean probability in
-///   bin|
+///   ECE = sum over b of  n_b / N |a_b - p_b|
 double expected_calibration_error(std::span<const std::vector<double>> probabilities,
                                   std::span<const int> truths);
 

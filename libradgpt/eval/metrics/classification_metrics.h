@@ -58,6 +58,7 @@ struct ClassificationScores {
   PrecisionRecall weighted;
 };
 
+/// All of these scores at once.
 ClassificationScores score_classification(const ConfusionMatrix& confusion);
 
 /// Of one class against all others; 0 where there are no such examples.

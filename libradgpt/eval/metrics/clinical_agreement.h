@@ -7,7 +7,9 @@
 
 namespace radgpt {
 
+/// The side that a text gives a finding.
 enum class Laterality { kNone, kLeft, kRight, kBoth };
+/// Whether a text says that a finding is there.
 enum class FindingStatus { kPresent, kAbsent, kUncertain };
 
 /// A finding as a text states it.

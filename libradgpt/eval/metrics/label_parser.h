@@ -23,8 +23,9 @@ enum class LabelRule {
   kNone,        ///< it mentions none, or only negated ones: invalid
 };
 
+/// What a free answer says.
 struct ParsedLabel {
-  int label = kInvalidAnswer;
+  int label = kInvalidAnswer;  ///< index in the list of labels
   LabelRule rule = LabelRule::kNone;
 };
 
@@ -43,6 +44,7 @@ class LabelParser {
   /// Throws Error(kInput) if a form is empty or stands for two labels.
   explicit LabelParser(const std::vector<LabelForms>& labels);
 
+  /// The label that `answer` names. Bytes that are not UTF-8 are no error.
   ParsedLabel parse(std::string_view answer) const;
 
  private:
