@@ -100,7 +100,8 @@ TEST_CASE("Generate: a classifier head gives the label and its probability") {
                 "--task: must be abnormal, which the head classifier of the recipe alone answers, "
                 "got summary");
   asked.recipe = asked.toy.recipe_path();  // the same tasks, but no head
-  check_refused(asked.ask("abnormal"), 3, "base_model.model.classifier.weight: must belong");
+  check_refused(asked.ask("abnormal"), 3,
+                "modules_to_save: must be absent or name the head in use, got classifier");
 }
 
 }  // namespace
