@@ -48,7 +48,7 @@ at::TensorOptions model_options(const Recipe& recipe);
 /// takes fewer tokens than model.max_length, and, with model.check_finite, if a weight is not
 /// finite.
 std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer,
-                                     const LoadProgress& progress);
+                                     const LoadProgress& progress = {});
 
 /// Type of weights and products as a manifest calls it: bf16, fp32.
 std::string type_name(const Baichuan& model);
