@@ -100,6 +100,25 @@ void check_tensors(const GgufReader& file, const Weights& exact, uint32_t type_o
   }
 }
 
+const std::map<std::string, double> kNumbers = {
+    {"baichuan.block_count", 40},
+    {"baichuan.context_length", 128},
+    {"baichuan.embedding_length", 64},
+    {"baichuan.feed_forward_length", 96},
+    {"baichuan.attention.head_count", 4},
+    {"baichuan.attention.head_count_kv", 4},
+    {"baichuan.rope.dimension_count", 16},
+    {"baichuan.attention.layer_norm_rms_epsilon", double{1e-6F}},
+    {"general.quantization_version", 2},
+    {"general.file_type", 0},
+    {"tokenizer.ggml.bos_token_id", 1},
+    {"tokenizer.ggml.eos_token_id", 2},
+    {"tokenizer.ggml.unknown_token_id", 0},
+    {"tokenizer.ggml.padding_token_id", 0},
+    {"tokenizer.ggml.add_bos_token", 0},
+    {"tokenizer.ggml.add_eos_token", 0},
+    {"tokenizer.ggml.add_space_prefix", 0}};
+
 GgufReader exported(const ExportCase& merge, std::optional<TensorEncoding> encoding) {
   ExportOptions options = merge.options(ExportLayout::kGguf);
   options.encoding = encoding;
@@ -135,44 +154,50 @@ TEST_CASE("GGUF export: the base alone, of the type it has") {
 }
 
 TEST_CASE("GGUF export: metadata are those that llama.cpp's own converter writes") {
-  const ModelConfig config = export_config(PositionKind::kAlibi, 40);
-  const ExportCase merge(config);
+  const ExportCase merge(export_config(PositionKind::kAlibi, 40));
   const GgufReader file = exported(merge, std::nullopt);
   check_tensors(file, under_file_names(merge.merged(), 40), 0);
   CHECK(file.texts.at("general.architecture") == "baichuan");
-  const std::map<std::string, double> numbers = {
-      {"baichuan.block_count", 40},
-      {"baichuan.context_length", 128},
-      {"baichuan.embedding_length", 64},
-      {"baichuan.feed_forward_length", 96},
-      {"baichuan.attention.head_count", 4},
-      {"baichuan.attention.head_count_kv", 4},
-      {"baichuan.rope.dimension_count", 16},
-      {"baichuan.attention.layer_norm_rms_epsilon", double{1e-6F}},
-      {"general.quantization_version", 2},
-      {"general.file_type", 0},
-      {"tokenizer.ggml.bos_token_id", 1},
-      {"tokenizer.ggml.eos_token_id", 2},
-      {"tokenizer.ggml.unknown_token_id", 0},
-      {"tokenizer.ggml.padding_token_id", 0},
-      {"tokenizer.ggml.add_bos_token", 0},
-      {"tokenizer.ggml.add_eos_token", 0},
-      {"tokenizer.ggml.add_space_prefix", 0}};
-  for (const auto& [key, value] : numbers) {
+  CHECK(file.texts.at("tokenizer.ggml.model") == "llama");
+  for (const auto& [key, value] : kNumbers) {
     INFO(key);
     CHECK(file.numbers.at(key) == value);
   }
-  CHECK(file.texts.at("tokenizer.ggml.model") == "llama");
+}
+
+TEST_CASE("GGUF export: the vocabulary is that of tokenizer.model with its scores and types") {
+  const ExportCase merge(export_config(PositionKind::kRope));
+  const GgufReader file = exported(merge, std::nullopt);
   const std::vector<std::string>& pieces = file.text_lists.at("tokenizer.ggml.tokens");
+  const std::vector<double>& scores = file.number_lists.at("tokenizer.ggml.scores");
   const std::vector<double>& types = file.number_lists.at("tokenizer.ggml.token_type");
-  REQUIRE(pieces.size() == static_cast<size_t>(config.vocab_size));
-  REQUIRE(types.size() == pieces.size());
-  CHECK(file.number_lists.at("tokenizer.ggml.scores").size() == pieces.size());
+  const std::vector<Piece> expected =
+      read_tokenizer_model(merge.base() + "/tokenizer.model").pieces;
+  REQUIRE(pieces.size() == expected.size());
+  REQUIRE(scores.size() == expected.size());
+  REQUIRE(types.size() == expected.size());
+  for (size_t id = 0; id < expected.size(); ++id) {
+    INFO(id);
+    CHECK(pieces[id] == expected[id].text);
+    CHECK(scores[id] == double{expected[id].score});
+  }
   CHECK((types[0] == 2 && types[1] == 3 && types[2] == 3));
   CHECK((pieces[195] == "<reserved_106>" && types[195] == 4));
   CHECK((pieces[1089] == "<0x00>" && types[1089] == 6));
   CHECK(types[1345] == 1);
   CHECK(file.texts.at("tokenizer.chat_template").find("<reserved_107>") != std::string::npos);
+}
+
+TEST_CASE("GGUF export: a space in a user-defined piece is written as one") {
+  SentencePieceModel tokenizer = read_tokenizer_model(
+      ExportCase(export_config(PositionKind::kRope)).base() + "/tokenizer.model");
+  tokenizer.pieces[7].text = "▁▁";  // user-defined
+  const GgufMetadata metadata =
+      gguf_metadata(export_config(PositionKind::kRope), tokenizer, TensorEncoding::kFp32, "name");
+  for (const auto& [key, value] : metadata) {
+    if (key != "tokenizer.ggml.tokens") continue;
+    CHECK(std::get<std::vector<std::string>>(value).at(7) == "  ");
+  }
 }
 
 TEST_CASE("GGUF export: the architecture is one that computes the model at its depth") {

@@ -17,17 +17,18 @@ const std::vector<GgufTensor> kTensors = {
     {"three", TensorEncoding::kQ8_0, {3, 32}},
 };
 
+const GgufMetadata kMetadata = {{"general.architecture", "baichuan"},
+                                {"a.flag", true},
+                                {"a.count", uint32_t{4'000'000'000}},
+                                {"a.real", 1e-6F},
+                                {"a.texts", std::vector<std::string>{"", "双", "a b"}},
+                                {"a.reals", std::vector<float>{0, -1.5F}},
+                                {"a.whole", std::vector<int32_t>{-1, 6}}};
+
 TEST_CASE("Gguf: header, metadata and tensors stand as the format says") {
   const TemporaryFolder folder;
-  const GgufMetadata metadata = {{"general.architecture", "baichuan"},
-                                 {"a.flag", true},
-                                 {"a.count", uint32_t{4'000'000'000}},
-                                 {"a.real", 1e-6F},
-                                 {"a.texts", std::vector<std::string>{"", "双", "a b"}},
-                                 {"a.reals", std::vector<float>{0, -1.5F}},
-                                 {"a.whole", std::vector<int32_t>{-1, 6}}};
   const std::string path = folder.file("m.gguf");
-  GgufWriter writer(path, metadata, kTensors);
+  GgufWriter writer(path, kMetadata, kTensors);
   writer.write(as_bytes("0123456789ab"));
   writer.write(as_bytes("ABCDEFG"));  // in two pieces
   writer.write(as_bytes("HIJKLMNOP"));

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "libradgpt/formats/calibration_file.h"
+#include "libradgpt/formats/generation_config.h"
 #include "libradgpt/formats/json.h"
 #include "libradgpt/formats/jsonl.h"
 #include "libradgpt/formats/model_config.h"
@@ -31,6 +32,12 @@ TEST_CASE("Mutations: calibration files") {
   survive(R"({"temperatures":{"adapter":{"abnormal":1.5},"base":{"abnormal":2}}})",
           {.count = 4'000},
           [&](const std::string& bytes) { read_calibration(memory.write(bytes)); });
+}
+
+TEST_CASE("Mutations: generation configs") {
+  const MemoryFile memory;
+  survive(R"({"do_sample":true,"temperature":0.3,"top_k":5,"top_p":0.85,"eos_token_id":[2,195]})",
+          4'000, [&](const std::string& bytes) { read_generation_config(memory.write(bytes)); });
 }
 
 TEST_CASE("Mutations: JSON lines") {

@@ -1,5 +1,7 @@
 """GGUF files of `radgpt merge` in llama.cpp: ids against sentencepiece, logits and greedy answers
-against PEFT's merged model."""
+against PEFT's merged model. llama-cpp-python is compiled when it is installed, which takes minutes, so
+docker/install_dependencies.sh leaves it out:
+  pip install --no-deps --target third_party/reference llama-cpp-python==0.3.36 diskcache==5.6.3"""
 
 import sys
 
@@ -14,7 +16,7 @@ import baichuan  # of the folder above, which exports.py adds
 try:
     import llama_cpp
 except ImportError:
-    print("skipped: no llama-cpp-python (pip install --target third_party/reference …)")
+    print("skipped: no llama-cpp-python")
     sys.exit(0)
 
 # Roundings of weights and of what is multiplied by them add up as the root of their number, seven
