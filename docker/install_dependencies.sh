@@ -6,8 +6,9 @@
 #                                                and an NVIDIA device are present
 #   bash docker/install_dependencies.sh --cpu    LibTorch for the CPU whatever the machine has
 #   bash docker/install_dependencies.sh --cuda   LibTorch with CUDA (needs nvcc of CUDA 13)
-#   bash docker/install_dependencies.sh --reference   as without option, and the Python packages that
-#                                                     tests/reference compares with (Python 3.11)
+#   bash docker/install_dependencies.sh --reference   as without option, the Python packages that
+#                                                     tests/reference compares with (Python 3.11),
+#                                                     and doxygen
 #   bash docker/install_dependencies.sh --packages    distribution packages alone: all that kernels/
 #                                                     and its tests need
 #
@@ -24,6 +25,9 @@ readonly apt_packages=(
   libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libutfcpp-dev libssl-dev libdeflate-dev
   catch2 libgloo-dev
 )
+
+# What --reference adds to them: doxygen needs libclang, together 216 MB.
+readonly reference_packages=(doxygen)
 
 # What comes from the Python package index, by name, version and SHA-256 of the file. No Python
 # is needed at run time: the wheels carry C++ headers and libraries, the archives carry sources.
@@ -104,14 +108,15 @@ as_root() {
   fi
 }
 
+# install_apt_packages NAME…
 install_apt_packages() {
   local missing=() package
-  for package in "${apt_packages[@]}"; do
+  for package in "$@"; do
     dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' ||
       missing+=("$package")
   done
   if [ ${#missing[@]} = 0 ]; then
-    say "distribution packages: all ${#apt_packages[@]} present"
+    say "distribution packages: all $# present"
     return
   fi
   say "distribution packages: installing ${missing[*]}"
@@ -327,14 +332,17 @@ main() {
   choose_device "${1:-}"
   mkdir -p "$third_party"
   : >"$log"
-  install_apt_packages
+  install_apt_packages "${apt_packages[@]}"
   if [ "$device" = none ]; then return; fi
   rm -rf "$downloads"
   trap 'rm -rf "$downloads"' EXIT
   install_libtorch
   install_sentencepiece
   install_jieba_tables
-  if [ "${1:-}" = --reference ]; then install_reference; fi
+  if [ "${1:-}" = --reference ]; then
+    install_apt_packages "${reference_packages[@]}"
+    install_reference
+  fi
   say "done: $third_party"
 }
 
