@@ -18,8 +18,12 @@ set(radgpt_internal_headers
   libradgpt/eval/metrics/measurements.h libradgpt/eval/metrics/ngram_index.h
   libradgpt/eval/metrics/sentence_words.h libradgpt/eval/metrics/word_lines.h
   libradgpt/eval/task_parser.h
-  libradgpt/formats/json_description.h libradgpt/formats/protobuf.h
-  libradgpt/formats/safetensors_header.h
+  libradgpt/export/chat_files.h libradgpt/export/exported_tensor.h libradgpt/export/gguf_model.h
+  libradgpt/export/llama.h
+  libradgpt/formats/json_description.h libradgpt/formats/pickle.h libradgpt/formats/pickle_opcodes.h
+  libradgpt/formats/pickled_tensors.h libradgpt/formats/protobuf.h
+  libradgpt/formats/safetensors_header.h libradgpt/formats/weight_set.h
+  libradgpt/formats/zip_directory.h
   libradgpt/generate/prompt_pack.h
   libradgpt/lora/adapter_tensors.h libradgpt/lora/principal_part.h libradgpt/lora/row_norms.h
   libradgpt/model/embedding_noise.h libradgpt/model/random_tensor.h libradgpt/model/row_adapters.h

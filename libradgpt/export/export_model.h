@@ -10,12 +10,14 @@
 
 namespace radgpt {
 
+/// What a written model is laid out for.
 enum class ExportLayout {
   kBaichuan,  ///< as the base: Hugging Face folder of a BaichuanForCausalLM
   kLlama,     ///< Hugging Face folder of a LlamaForCausalLM; RoPE (7B) kind only
   kGguf,      ///< one file for llama.cpp, model-ENCODING.gguf
 };
 
+/// From what, where to and how a model is written.
 struct ExportOptions {
   std::string model;    ///< folder of the base
   std::string adapter;  ///< folder of the adapter; empty: the base alone, which kBaichuan refuses
@@ -26,6 +28,7 @@ struct ExportOptions {
   int64_t max_shard_bytes = 5'000'000'000;  ///< of the Hugging Face layouts
 };
 
+/// What export_model did.
 struct ExportResult {
   std::optional<MergeCheck> check;  ///< with an adapter
   std::string result;               ///< the folder, or the GGUF file in it

@@ -21,6 +21,7 @@ using GgufValue = std::variant<bool, uint32_t, float, std::string, std::vector<s
 /// In the order of the file; keys as the runtime wants them ("general.architecture", …).
 using GgufMetadata = std::vector<std::pair<std::string, GgufValue>>;
 
+/// A tensor that is to be written, without its bytes.
 struct GgufTensor {
   std::string name;
   TensorEncoding encoding = TensorEncoding::kFp32;

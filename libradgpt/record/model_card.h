@@ -13,6 +13,7 @@ enum class ModelCardKind {
   kGguf,     ///< the same as a GGUF file
 };
 
+/// What a card is written from.
 struct ModelCardSource {
   ModelCardKind kind = ModelCardKind::kAdapter;
   std::string base;  ///< folder of the base, of which the last part is named
