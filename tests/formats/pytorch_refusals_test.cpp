@@ -212,6 +212,13 @@ TEST_CASE("PyTorch file: refuses entries that do not tile the file") {
       {"offset behind the file",
        with_part(kVersion, [](ZipPart& part) { part.offset = 1 << 30; }),
        {"data/0", "before the next entry and the directory"}},
+      {"gap without a descriptor",
+       with_part(kRecord,
+                 [](ZipPart& part) {
+                   part.flags = 0x0800;
+                   part.behind = kSecret;
+                 }),
+       {"data/0", "the next part", "nothing else", "got 10 bytes"}},
       {"gap",
        with_part(kRecord, [](ZipPart& part) { part.behind = kSecret; }),
        {"data/0", "nothing else"}},

@@ -53,6 +53,7 @@ struct ZipPart {
   std::string behind{};      ///< bytes between this entry and the next
 
   uint32_t sum() const { return crc32 ? *crc32 : plain_crc32(bytes); }
+  bool has_descriptor() const { return (flags & 8) != 0; }
   uint64_t claimed_size() const { return size.value_or(bytes.size()); }
 };
 
@@ -61,17 +62,19 @@ inline std::string zip64_field(const ZipPart& part, uint64_t offset) {
   return little_endian(uint16_t{1}, uint16_t{24}, part.claimed_size(), part.claimed_size(), offset);
 }
 
-/// What stands before an entry's bytes: sizes and CRC-32 follow behind them.
+/// What stands before an entry's bytes. Sizes and CRC-32 follow behind them if the flags say so.
 inline std::string zip_local_header(const ZipPart& part, uint64_t offset) {
   const std::string& name = part.local_name.empty() ? part.name : part.local_name;
   const std::string extra = zip64_field(part, offset) + part.padding;
+  const auto size = static_cast<uint32_t>(part.has_descriptor() ? 0 : part.claimed_size());
   return little_endian(uint32_t{0x04034B50}, uint16_t{0}, part.flags, part.method, uint32_t{0},
-                       uint32_t{0}, uint32_t{0}, uint32_t{0}, static_cast<uint16_t>(name.size()),
-                       static_cast<uint16_t>(extra.size())) +
+                       part.has_descriptor() ? uint32_t{0} : part.sum(), size, size,
+                       static_cast<uint16_t>(name.size()), static_cast<uint16_t>(extra.size())) +
          name + extra;
 }
 
 inline std::string zip_descriptor(const ZipPart& part) {
+  if (!part.has_descriptor()) return "";
   const std::string begin = little_endian(uint32_t{0x08074B50}, part.sum());
   const uint64_t size = part.claimed_size();
   if (part.is_zip64) return begin + little_endian(size, size);
