@@ -1,5 +1,5 @@
-"""Folders of `radgpt merge` in Baichuan2's layout and in LLaMA's: logits against PEFT's merged model,
-ids against sentencepiece, chat prompts against the rule."""
+"""Folders of `radgpt merge` in Baichuan2's layout and in LLaMA's: logits against PEFT's merged
+model, ids against sentencepiece, chat prompts against the rule."""
 
 import json
 
@@ -17,13 +17,13 @@ def logits(model, ids):
         return model(torch.tensor([ids])).logits[0]
 
 
-def check_tokenizer(folder, pieces):
+def check_tokenizer(folder, pieces, texts):
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    for text in TEXTS:
+    for text in texts:
         ids = pieces.encode(text)
         assert tokenizer(text)["input_ids"] == ids, text
         assert tokenizer.decode(ids) == pieces.decode(ids) == text, text
-    print(f"  {len(TEXTS)} texts: the ids of sentencepiece")
+    print(f"  {len(texts)} texts: the ids of sentencepiece")
     user, assistant, system = (dict(role=role, content=text) for role, text in [
         ("user", TEXTS[0]), ("assistant", TEXTS[1]), ("system", "你是放射科医生。")])
     content = [pieces.encode(m["content"]) for m in (user, assistant, system)]
@@ -69,13 +69,13 @@ def check(fixture, name):
     for ids in prompts:
         require_close(logits(baichuan.load(merged), ids), logits(fixture.merged, ids), 1e-4,
                       "merged")
-    check_tokenizer(merged, pieces)
+    check_tokenizer(merged, pieces, fixture.texts)
     if "alibi" in name:
         return
     check_llama(fixture.merge("llama", "--llama"), fixture.merged, prompts)
     check_llama(fixture.merge("llama-of-base", "--llama", "--max-shard-size", "500KB",
                               adapter=False), baichuan.load(fixture.base), prompts)
-    check_tokenizer(fixture.folder / "llama", pieces)
+    check_tokenizer(fixture.folder / "llama", pieces, fixture.texts)
     half = fixture.merge("half", "--llama", "--type", "fp16")
     assert json.loads((half / "config.json").read_text())["torch_dtype"] == "float16"
 

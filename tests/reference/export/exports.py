@@ -3,6 +3,7 @@
 Scripts of this folder are run by ../run.sh, with the executable in PROGRAM.
 """
 
+import json
 import os
 import shutil
 import struct
@@ -44,8 +45,8 @@ TEXTS = [
 
 
 def run(*arguments):
-    return subprocess.run([os.environ["PROGRAM"], *map(str, arguments)], check=True, capture_output=True,
-                          text=True).stdout
+    command = [os.environ["PROGRAM"], *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def make_tokenizer(folder):
@@ -86,7 +87,7 @@ def score_places(data):
 
 
 def mix_scores(source, target):
-    """As Baichuan2's last 25,728 pieces are: learnt pieces with scores in another order than ids."""
+    """As Baichuan2's last 25,728 pieces are: learnt pieces, their scores in another order."""
     data = bytearray(source.read_bytes())
     places = [at for text, at in list(score_places(data))[1345:] if len(text) > 1]
     scores = [data[at:at + 4] for at in places]
@@ -112,6 +113,9 @@ class Fixture:
         model.save_pretrained(self.adapter)
         self.merged = model.merge_and_unload().eval()
         self.folder = folder
+        reports = (folder.parent / "reports/reports.jsonl").read_text().splitlines()
+        # Where pieces compete: those that the tokenizer has learnt from.
+        self.texts = TEXTS + [json.loads(report)["findings"] for report in reports]
 
     def merge(self, out, *options, adapter=True):
         chosen = ("--adapter", self.adapter) if adapter else ()
