@@ -29,12 +29,13 @@ struct SettingGroup {
 };
 const std::array<SettingGroup, 4> kSettings = {{
     {"model", {"max_length", "dtype"}},
-    {"lora", {"rank", "alpha", "dropout", "targets", "rslora"}},
+    {"lora", {"rank", "alpha", "dropout", "targets", "rslora", "dora", "init"}},
     {"optim",
-     {"learning_rate", "schedule", "warmup_fraction", "weight_decay", "beta1", "beta2",
-      "clip_norm"}},
+     {"learning_rate", "schedule", "warmup_fraction", "weight_decay", "beta1", "beta2", "clip_norm",
+      "loraplus_ratio"}},
     {"train",
-     {"parameters", "head", "epochs", "steps", "pack_tokens", "packs_per_step", "sharing", "seed"}},
+     {"parameters", "head", "epochs", "steps", "pack_tokens", "packs_per_step", "sharing", "seed",
+      "neftune_alpha"}},
 }};
 
 std::map<std::string, std::string> texts_of(const JsonObject& object, const nlohmann::json& json) {
