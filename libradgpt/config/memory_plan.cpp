@@ -67,6 +67,16 @@ MemoryRow state_memory(const Recipe& recipe, int64_t parameters) {
           concat(parameters, " trained parameters x ", copies, " x fp32")};
 }
 
+/// Results that DoRA keeps before their lengths, per token and layer.
+int64_t scaled_outputs(const Recipe& recipe, const ModelConfig& model) {
+  int64_t outputs = 0;
+  if (recipe.train.parameters != ParametersChoice::kAdapter || !recipe.lora.dora) return outputs;
+  for (const Linear& linear : linears(model)) {
+    if (!adapter_rows(recipe.lora, linear).empty()) outputs += linear.out;
+  }
+  return outputs;
+}
+
 }  // namespace
 
 int64_t trained_parameters(const Recipe& recipe, const ModelConfig& model) {
@@ -93,9 +103,9 @@ std::vector<MemoryRow> training_memory(const Recipe& recipe, const ModelConfig& 
     rows.push_back(border_memory(recipe, model, bytes));
   }
   rows.push_back(state_memory(recipe, trained_parameters(recipe, model)));
-  rows.push_back(
-      {"activations", tokens * model.num_hidden_layers * (6 * hidden + 2 * wide) * bytes,
-       concat(tokens, " tokens x ", model.num_hidden_layers, " layers x ", 6 * hidden + 2 * wide)});
+  const int64_t kept = 6 * hidden + 2 * wide + scaled_outputs(recipe, model);
+  rows.push_back({"activations", tokens * model.num_hidden_layers * kept * bytes,
+                  concat(tokens, " tokens x ", model.num_hidden_layers, " layers x ", kept)});
   rows.push_back({"gradients", tokens * (4 * hidden + 5 * wide) * bytes,
                   concat(tokens, " tokens x one layer x ", 4 * hidden + 5 * wide)});
   return rows;

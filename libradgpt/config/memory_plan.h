@@ -29,7 +29,8 @@ int64_t trained_parameters(const Recipe& recipe, const ModelConfig& model);
 ///                 gradients of a step's packs, for the best state under early_stop and for the
 ///                 start of pissa
 ///   activations   pack_tokens * L * (6 h + 2 f) * b: what a layer keeps for backward (its input,
-///                 qkv, the output of attention, the input of the MLP, gate and up)
+///                 qkv, the output of attention, the input of the MLP, gate and up); with DoRA
+///                 the rows of every adapted linear beside them
 ///   gradients     pack_tokens * (4 h + 5 f) * b: what the backward pass of one layer holds
 ///
 /// Left out: the logits of one chunk of the loss, the data set, LibTorch itself.

@@ -187,6 +187,13 @@ void Rules::check_lora() const {
     fault("lora.rank",
           concat("must be at most model.hidden_size ", hidden_size, ", got ", lora.rank));
   }
+  constexpr int64_t kMostRank = 64;  // what a GPU takes
+  if (lora.init == LoraInitChoice::kPissa && lora.rank > kMostRank / 2) {
+    fault("lora.rank", concat("must be at most ", kMostRank / 2,
+                              " with lora.init pissa, whose adapter is saved with twice the rank, "
+                              "got ",
+                              lora.rank));
+  }
   const std::set<std::string> distinct(lora.targets.begin(), lora.targets.end());
   if (lora.targets.empty()) {
     fault("lora.targets", "must list a linear, got none");

@@ -16,10 +16,13 @@ namespace radgpt {
 
 namespace {
 
-int64_t highest_rank(Baichuan& model) {
-  const int64_t widest = model.config().hidden_size;
+// PiSSA's is saved with twice the rank, which must be one that loads.
+int64_t highest_rank(Baichuan& model, const LoraOptions& options) {
+  const ModelConfig& config = model.config();
+  const int64_t widest = std::min(config.hidden_size, config.intermediate_size);
   const bool on_device = device_kernels(model.linear(0, LinearKind::kGateUp).storage) != nullptr;
-  return on_device ? std::min<int64_t>(kernels::kMostRank, widest) : widest;
+  const int64_t highest = on_device ? std::min<int64_t>(kernels::kMostRank, widest) : widest;
+  return options.start == LoraStart::kPissa ? highest / 2 : highest;
 }
 
 // Room for `columns` border columns.
@@ -33,8 +36,8 @@ void make_room(BorderedWeight& linear, int64_t columns) {
   linear.storage = std::move(wider);
 }
 
-at::Tensor in_sums(const at::Tensor& weight) {
-  return weight.to(at::promote_types(weight.scalar_type(), at::kFloat));
+at::ScalarType sum_type(const at::Tensor& weight) {
+  return at::promote_types(weight.scalar_type(), at::kFloat);
 }
 
 }  // namespace
@@ -43,7 +46,7 @@ Adapter::Adapter(Baichuan& model, const LoraOptions& options, ParameterStore& st
     : model_(model),
       options_(options),
       store_(store),
-      modules_(find_lora_modules(options, model.layers(), highest_rank(model))) {
+      modules_(find_lora_modules(options, model.layers(), highest_rank(model, options))) {
   for (const LoraModule& module : modules_) add_parameters(module);
 }
 
@@ -62,7 +65,7 @@ at::Tensor Adapter::rows_of(size_t index) {
 void Adapter::add_parameters(const LoraModule& module) {
   const BorderedWeight& weight = linear(module);
   require(!weight.master.defined(), "adapter: the model's weights must be frozen");
-  const std::string name = "base_model.model." + module_name(module);
+  const std::string name = concat(kPeftPrefix, module_name(module));
   const int64_t rows = weight.out_features() / module.target->parts;
   Numbers numbers;
   numbers.a = store_.add({name + ".lora_A.weight", {module.rank, weight.in_features}});
@@ -74,6 +77,7 @@ void Adapter::add_parameters(const LoraModule& module) {
 void Adapter::attach(uint64_t seed) {
   const at::NoGradGuard no_grad;
   require(pairs_.empty(), "adapter: attached twice");
+  require_alone();
   for (size_t i = 0; i < modules_.size(); ++i) pairs_.push_back(make_pair(i));
   for (size_t i = 0; i < modules_.size(); ++i) fill(i, seed);
   if (options_.start == LoraStart::kPissa) start_from_base(seed);
@@ -133,14 +137,21 @@ void Adapter::bind(size_t index) {
   }
 }
 
+void Adapter::require_alone() {
+  for (int layer = 0; layer < model_.layers(); ++layer) {
+    for (const LoraTarget& target : kLoraTargets) {
+      require(model_.linear(layer, target.kind).pairs.empty(),
+              "adapter: the other adapter of the model must be disabled first, got one on ",
+              target.name, " of layer ", layer);
+    }
+  }
+}
+
 void Adapter::enable() {
   const at::NoGradGuard no_grad;
   require(!pairs_.empty(), "adapter: enabled before it was attached");
   if (enabled_) return;
-  for (const LoraModule& module : modules_) {
-    require(linear(module).pairs.empty(), "adapter: the other adapter of ", module_name(module),
-            " must be disabled first");
-  }
+  require_alone();
   // All borders before any view of them, and the rightmost pair of a linear first: one copy each.
   for (size_t i = pairs_.size(); i-- > 0;) {
     make_room(linear(modules_[i]), pairs_[i].column + modules_[i].rank);
@@ -173,7 +184,9 @@ void Adapter::merge() {
   for (size_t i = 0; i < pairs_.size(); ++i) {
     const LoraPair& pair = pairs_[i];
     const at::Tensor rows = rows_of(i);
-    at::Tensor merged = in_sums(rows) + pair.b_master.mm(pair.a_master) * pair.scale;
+    // In place: two copies of the weight in fp32 at most.
+    at::Tensor merged = pair.b_master.mm(pair.a_master).to(sum_type(rows));
+    merged.mul_(pair.scale).add_(rows);
     if (pair.magnitude_master.defined()) {
       write_row_norms(rows, pair, pair.row_norms);
       merged *= (pair.magnitude_master / pair.row_norms).unsqueeze(1);
@@ -181,7 +194,6 @@ void Adapter::merge() {
     at::Tensor(rows).copy_(merged);
   }
   pairs_.clear();
-  starts_.clear();
 }
 
 }  // namespace radgpt

@@ -31,7 +31,8 @@ class Adapter {
   /// Adds A [rank, in], B [out, rank] and DoRA's magnitude [out] of every module to `store`, under
   /// PEFT's names. Throws Error(kInput) as find_lora_modules does.
   Adapter(Baichuan& model, const LoraOptions& options, ParameterStore& store);
-  /// Takes the pairs off the model.
+  /// Takes the pairs off the model. With LoraStart::kPissa the base stays without what the adapter
+  /// started from; load it anew to use it.
   ~Adapter();
   Adapter(const Adapter&) = delete;
   Adapter& operator=(const Adapter&) = delete;
@@ -87,6 +88,7 @@ class Adapter {
   BorderedWeight& linear(const LoraModule& module);
   at::Tensor rows_of(size_t index);
   void add_parameters(const LoraModule& module);
+  void require_alone();
   LoraPair make_pair(size_t index);
   void fill(size_t index, uint64_t seed);
   void start_from_base(uint64_t seed);

@@ -15,7 +15,6 @@ namespace radgpt {
 namespace {
 
 constexpr uint64_t kLargestFile = 1 << 20;
-constexpr int64_t kMostRank = 4096;
 constexpr double kMostAlpha = 1e6;
 constexpr int64_t kMostLayer = 1'000'000;
 const std::string kFileName = "/adapter_config.json";
@@ -95,6 +94,10 @@ std::vector<std::string> read_targets(const nlohmann::json& config, const JsonOb
 
 std::vector<int64_t> read_layers(const nlohmann::json& config, const JsonObject& object) {
   if (!is_given(config, "layers_to_transform")) return {};
+  if (is_given(config, "layers_pattern") && config.at("layers_pattern") != "layers" &&
+      !is_off(config.at("layers_pattern"))) {
+    object.refuse("layers_pattern", "absent or \"layers\"");
+  }
   const nlohmann::json& value = config.at("layers_to_transform");
   if (value.is_number()) return {object.integer("layers_to_transform", 0, kMostLayer)};
   std::vector<int64_t> layers;
@@ -103,10 +106,6 @@ std::vector<int64_t> read_layers(const nlohmann::json& config, const JsonObject&
       object.refuse("layers_to_transform", "the number of a layer or a list of numbers");
     }
     layers.push_back(layer.get<int64_t>());
-  }
-  if (is_given(config, "layers_pattern") && config.at("layers_pattern") != "layers" &&
-      !is_off(config.at("layers_pattern"))) {
-    object.refuse("layers_pattern", "absent or \"layers\"");
   }
   return layers;
 }
@@ -127,7 +126,7 @@ void read_patterns(const nlohmann::json& config, const JsonObject& object, LoraO
     for (const auto& [pattern, value] : config.at(key).items()) {
       check_pattern(object, key, pattern);
       if (key == "rank_pattern") {
-        options.rank_pattern[pattern] = patterns.integer(pattern, 1, kMostRank);
+        options.rank_pattern[pattern] = patterns.integer(pattern, 1, kMostFileRank);
       } else {
         options.alpha_pattern[pattern] = patterns.number(pattern, 0, kMostAlpha);
       }
@@ -143,9 +142,9 @@ nlohmann::json number(double value) {
 
 /// `all` is a word of recipes, which PEFT does not know.
 nlohmann::json target_names(const LoraOptions& options) {
-  const std::string& first = options.targets.front();
-  if (first == "all-linear") return first;
-  if (first != "all") return options.targets;
+  const std::vector<std::string>& targets = options.targets;
+  if (targets == std::vector<std::string>{"all-linear"}) return targets.front();
+  if (std::find(targets.begin(), targets.end(), "all") == targets.end()) return targets;
   nlohmann::json names = nlohmann::json::array();
   for (const LoraTarget& target : kLoraTargets) {
     const bool is_third = target.kind == LinearKind::kPackedQkv && target.parts > 1;
@@ -163,7 +162,8 @@ AdapterConfig read_adapter_config(const std::string& folder) {
   check_keys(config, object);
   AdapterConfig result;
   LoraOptions& options = result.options;
-  options.rank = object.integer("r", 1, kMostRank);
+  options.source = path;
+  options.rank = object.integer("r", 1, kMostFileRank);
   options.alpha = object.number("lora_alpha", 0, kMostAlpha);
   options.dropout = object.number_or("lora_dropout", 0, 1, 0);
   options.rslora = object.boolean_or("use_rslora", false);

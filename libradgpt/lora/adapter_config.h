@@ -7,6 +7,9 @@
 
 namespace radgpt {
 
+/// Highest rank that a file may name.
+inline constexpr int64_t kMostFileRank = 4096;
+
 /// adapter_config.json of PEFT (peft.LoraConfig).
 struct AdapterConfig {
   LoraOptions options;

@@ -15,8 +15,6 @@ namespace radgpt {
 
 namespace {
 
-const std::string kPrefix = "base_model.model.";
-
 // Indices of the store's parameters by name, in ascending order of names.
 std::map<std::string, size_t> parameters_by_name(const ParameterStore& store) {
   std::map<std::string, size_t> by_name;
@@ -66,7 +64,7 @@ std::vector<std::string> Adapter::modules_of_heads() const {
   for (size_t i = 0; i < store_.size(); ++i) {
     if (own.count(i)) continue;
     std::string name = store_.spec(i).name;
-    if (name.rfind(kPrefix, 0) == 0) name.erase(0, kPrefix.size());
+    if (name.starts_with(kPeftPrefix)) name.erase(0, kPeftPrefix.size());
     modules.push_back(name.substr(0, name.find('.')));
   }
   return modules;

@@ -12,8 +12,10 @@ namespace radgpt {
 /// Several adapters on one base, which is loaded once: all tokens take one of them, or the rows of
 /// a batch each their own (Pack::adapters, GenerationOptions::adapters).
 ///
-/// Holds the numbers of each adapter twice, in fp32 and in the model's type, and the border of the
-/// weights once, for the one that is selected. The model must outlive it; one set a model.
+/// Holds of each adapter what a ParameterStore holds (its numbers in fp32, and gradients) and A in
+/// the model's type, and the border of the weights once, for the one that is selected. An adapter
+/// with DoRA can be selected, which reads all weights it adapts, but not be chosen by rows: that
+/// throws Error(kInput). The model must outlive it; one set a model.
 class AdapterSet {
  public:
   explicit AdapterSet(Baichuan& model) : model_(model) {}

@@ -42,6 +42,12 @@ AdapterTensors read_adapter_tensors(const std::string& folder) {
     result.path = folder + kPickledFile;
   }
   const auto file = open_tensor_file(result.path);
+  // Views of a small file can describe much; adapters are no views.
+  uint64_t described = 0;
+  for (const TensorInfo& tensor : file->tensors()) described += tensor.bytes();
+  const uint64_t size = std::filesystem::file_size(result.path);
+  require(described <= 2 * size, result.path,
+          ": tensors must have at most twice the file's bytes, ", size, ", got ", described);
   for (const TensorInfo& tensor : file->tensors()) {
     const at::Tensor stored = at::empty(tensor.shape, scalar_type(result.path, tensor));
     file->read(tensor, bytes_of(stored));

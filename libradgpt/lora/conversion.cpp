@@ -17,9 +17,7 @@ namespace radgpt {
 
 namespace {
 
-constexpr int64_t kMostRank = 4096;
 constexpr int kMostLayers = 4096;
-const std::string kPrefix = "base_model.model.";
 
 /// One low-rank pair as files have it.
 struct Pair {
@@ -39,7 +37,7 @@ bool is_third(const LoraTarget& target) { return target.parts == 3; }
 
 /// Layers that the names speak of.
 int count_layers(const AdapterTensors& file) {
-  const std::string start = kPrefix + "model.layers.";
+  const std::string start = concat(kPeftPrefix, "model.layers.");
   int layers = 0;
   for (const auto& [name, tensor] : file.tensors) {
     if (!name.starts_with(start)) continue;
@@ -67,8 +65,8 @@ at::Tensor take(AdapterTensors& file, const std::string& name, int64_t dimension
 
 std::vector<Pair> take_pairs(AdapterTensors& file, const LoraOptions& options) {
   std::vector<Pair> pairs;
-  for (const LoraModule& module : find_lora_modules(options, count_layers(file), kMostRank)) {
-    const std::string name = kPrefix + module_name(module);
+  for (const LoraModule& module : find_lora_modules(options, count_layers(file), kMostFileRank)) {
+    const std::string name = concat(kPeftPrefix, module_name(module));
     Pair pair{
         module, take(file, name + ".lora_A.weight", 2), take(file, name + ".lora_B.weight", 2), {}};
     require(pair.a.size(0) == module.rank && pair.b.size(1) == module.rank, file.path, ": ", name,
@@ -76,13 +74,23 @@ std::vector<Pair> take_pairs(AdapterTensors& file, const LoraOptions& options) {
             pair.a.size(0), " and ", pair.b.size(1));
     require(pair.b.size(0) % (is_packed(*module.target) ? 3 : 1) == 0, file.path, ": ", name,
             ".lora_B.weight: must have rows of three equal parts, got ", pair.b.size(0));
-    if (options.dora) pair.magnitude = take(file, name + ".lora_magnitude_vector", 1);
+    if (options.dora) {
+      pair.magnitude = take(file, name + ".lora_magnitude_vector", 1);
+      require(pair.magnitude.size(0) == pair.b.size(0), file.path, ": ", name,
+              ".lora_magnitude_vector: must have ", pair.b.size(0), " values, got ",
+              pair.magnitude.size(0));
+    }
     pairs.push_back(std::move(pair));
   }
   return pairs;
 }
 
-/// The columns of `b` that hold something, if they stand side by side; else all.
+double alpha_of(const LoraModule& module, bool rslora) {
+  const auto rank = static_cast<double>(module.rank);
+  return module.scale * (rslora ? std::sqrt(rank) : rank);
+}
+
+/// From the first to the last column of `b` that holds something; all if none does.
 std::pair<int64_t, int64_t> used_columns(const at::Tensor& b) {
   const at::Tensor used = b.ne(0).any(0).nonzero().flatten();
   if (used.numel() == 0) return {0, b.size(1)};
@@ -90,7 +98,7 @@ std::pair<int64_t, int64_t> used_columns(const at::Tensor& b) {
   return {first, last + 1 - first};
 }
 
-std::vector<Pair> split(const Pair& packed) {
+std::vector<Pair> split(const Pair& packed, bool rslora) {
   std::vector<Pair> thirds;
   const std::vector<at::Tensor> rows = packed.b.chunk(3, 0);
   std::set<int64_t> firsts;
@@ -110,6 +118,7 @@ std::vector<Pair> split(const Pair& packed) {
         packed.module, packed.a.narrow(0, first, count), rows[part].narrow(1, first, count), {}};
     third.module.target = &target_named(name);
     third.module.rank = count;
+    third.module.alpha = alpha_of(third.module, rslora);
     if (packed.magnitude.defined()) third.magnitude = packed.magnitude.chunk(3, 0)[part];
     thirds.push_back(std::move(third));
   }
@@ -122,26 +131,38 @@ bool share_one_a(const std::vector<const Pair*>& thirds) {
   });
 }
 
+/// The scale of the first third that has one.
+double scale_of_all(const std::vector<const Pair*>& thirds) {
+  for (const Pair* third : thirds) {
+    if (third->module.scale != 0) return third->module.scale;
+  }
+  return 0;
+}
+
 /// The thirds of one layer, of which some may be missing, as W_pack's.
-Pair pack(const std::vector<const Pair*>& thirds) {
+Pair pack(const std::vector<const Pair*>& thirds, bool rslora) {
   const Pair& first = *thirds.front();
   const int64_t third_rows = first.b.size(0);
   const bool shared = share_one_a(thirds);
   int64_t rank = shared ? first.module.rank : 0;
   for (const Pair* third : thirds) {
     require(third->b.size(0) == third_rows && third->a.size(1) == first.a.size(1),
-            module_name(third->module), ": must have the size of ", module_name(first.module));
+            module_name(third->module), ": must be of the size of ", module_name(first.module),
+            ", B [", third_rows, ", rank], got [", third->b.size(0), ", rank]");
     if (!shared) rank += third->module.rank;
   }
   Pair packed{first.module, first.a, at::zeros({3 * third_rows, rank}), {}};
   packed.module.target = &target_named("W_pack");
   packed.module.rank = rank;
+  packed.module.scale = scale_of_all(thirds);
+  if (!shared) packed.module.alpha = alpha_of(packed.module, rslora);
   std::vector<at::Tensor> rows_of_a, magnitudes;
   int64_t column = 0;
   for (const Pair* third : thirds) {
     packed.b.narrow(0, third->module.target->part * third_rows, third_rows)
         .narrow(1, column, third->module.rank)
-        .copy_(third->b * (third->module.scale / first.module.scale));
+        .copy_(packed.module.scale == 0 ? third->b
+                                        : third->b * (third->module.scale / packed.module.scale));
     rows_of_a.push_back(third->a);
     if (third->magnitude.defined()) magnitudes.push_back(third->magnitude);
     if (!shared) column += third->module.rank;
@@ -155,11 +176,11 @@ Pair pack(const std::vector<const Pair*>& thirds) {
   return packed;
 }
 
-std::vector<Pair> converted(const std::vector<Pair>& pairs, ProjectionNames names) {
+std::vector<Pair> converted(const std::vector<Pair>& pairs, ProjectionNames names, bool rslora) {
   std::vector<Pair> result;
   std::vector<const Pair*> thirds;  // of the layer at hand
   const auto close = [&] {
-    if (!thirds.empty()) result.push_back(pack(thirds));
+    if (!thirds.empty()) result.push_back(pack(thirds, rslora));
     thirds.clear();
   };
   for (const Pair& pair : pairs) {
@@ -168,18 +189,13 @@ std::vector<Pair> converted(const std::vector<Pair>& pairs, ProjectionNames name
     if (waits) {
       thirds.push_back(&pair);
     } else if (is_packed(*pair.module.target) && names == ProjectionNames::kSplit) {
-      for (Pair& third : split(pair)) result.push_back(std::move(third));
+      for (Pair& third : split(pair, rslora)) result.push_back(std::move(third));
     } else {
       result.push_back(pair);
     }
   }
   close();
   return result;
-}
-
-double alpha_of(const LoraModule& module, bool rslora) {
-  const auto rank = static_cast<double>(module.rank);
-  return module.scale * (rslora ? std::sqrt(rank) : rank);
 }
 
 /// What most have, so that few patterns are needed.
@@ -250,7 +266,7 @@ void describe(const std::vector<Pair>& pairs, LoraOptions& options) {
   std::vector<double> alphas;
   for (const Pair& pair : pairs) {
     ranks.push_back(pair.module.rank);
-    alphas.push_back(alpha_of(pair.module, options.rslora));
+    alphas.push_back(pair.module.alpha);
   }
   options.rank = most_frequent(ranks);
   options.alpha = most_frequent(alphas);
@@ -263,15 +279,20 @@ void describe(const std::vector<Pair>& pairs, LoraOptions& options) {
 void convert_adapter(const std::string& from, const std::string& to, ProjectionNames names) {
   AdapterConfig config = read_adapter_config(from);
   AdapterTensors file = read_adapter_tensors(from);
-  const std::vector<Pair> pairs = converted(take_pairs(file, config.options), names);
+  const std::vector<Pair> pairs =
+      converted(take_pairs(file, config.options), names, config.options.rslora);
   for (const auto& [name, tensor] : file.tensors) {  // what is left
-    require(!config.heads.empty(), file.path, ": ", name,
-            ": must belong to a linear that adapter_config.json targets");
+    const bool is_head =
+        std::any_of(config.heads.begin(), config.heads.end(), [&, &key = name](const auto& head) {
+          return key.starts_with(concat(kPeftPrefix, head, "."));
+        });
+    require(is_head, file.path, ": ", name,
+            ": must belong to a linear that adapter_config.json targets or to modules_to_save");
   }
   config.options.targets = renamed(config.options.targets, names);
   describe(pairs, config.options);
   for (const Pair& pair : pairs) {
-    const std::string name = kPrefix + module_name(pair.module);
+    const std::string name = concat(kPeftPrefix, module_name(pair.module));
     file.tensors[name + ".lora_A.weight"] = pair.a;
     file.tensors[name + ".lora_B.weight"] = pair.b;
     if (pair.magnitude.defined()) file.tensors[name + ".lora_magnitude_vector"] = pair.magnitude;

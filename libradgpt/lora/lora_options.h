@@ -33,6 +33,8 @@ struct LoraOptions {
   std::map<std::string, int64_t> rank_pattern = {};
   std::map<std::string, double> alpha_pattern = {};
   std::vector<int64_t> layers = {};  ///< numbers of the layers that get pairs; empty: all
+  /// Where they come from, for messages: adapter_config.json of a folder, or "adapter".
+  std::string source = "adapter";
   // Of training alone:
   LoraStart start = LoraStart::kUniform;
   /// LoRA+ (Hayou et al., arXiv 2402.12354): learning rate of B as a multiple of the run's.

@@ -33,7 +33,7 @@ at::Tensor principal_basis(const at::Tensor& weight, int64_t directions, TensorS
 
 void take_principal_part(const PrincipalPart& part, uint64_t seed) {
   const LoraPair& pair = part.pair;
-  const at::Tensor weight = part.weight.to(at::kCPU, at::kFloat).contiguous();
+  at::Tensor weight = part.weight.to(at::kCPU, at::kFloat, false, true).contiguous();
   const int64_t directions =
       std::min(pair.rank() + kMoreDirections, std::min(weight.size(0), weight.size(1)));
   const at::Tensor basis =
@@ -42,7 +42,7 @@ void take_principal_part(const PrincipalPart& part, uint64_t seed) {
   const at::Tensor roots = (s.narrow(0, 0, pair.rank()) / pair.scale).sqrt();
   const at::Tensor b = basis.mm(u.narrow(1, 0, pair.rank())) * roots;
   const at::Tensor a = vt.narrow(0, 0, pair.rank()) * roots.unsqueeze(1);
-  at::Tensor(part.weight).copy_(weight.addmm(b, a, 1.0, -pair.scale));
+  at::Tensor(part.weight).copy_(weight.addmm_(b, a, 1.0, -pair.scale));
   pair.a_master.detach().copy_(a);
   pair.b_master.detach().copy_(b);
 }
@@ -50,9 +50,12 @@ void take_principal_part(const PrincipalPart& part, uint64_t seed) {
 }  // namespace
 
 void take_principal_parts(const std::vector<PrincipalPart>& parts, uint64_t seed) {
-  at::parallel_for(0, static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
+  // One more than there are: a single part, too, is then worked on inside a parallel region, where
+  // products have one thread.
+  const auto count = static_cast<int64_t>(parts.size());
+  at::parallel_for(0, count + 1, 1, [&](int64_t begin, int64_t end) {
     const at::NoGradGuard no_grad;
-    for (int64_t i = begin; i < end; ++i) take_principal_part(parts[i], seed);
+    for (int64_t i = begin; i < std::min(end, count); ++i) take_principal_part(parts[i], seed);
   });
 }
 

@@ -19,9 +19,10 @@ void write_row_norms(const at::Tensor& weight, const LoraPair& pair, at::Tensor 
   const at::NoGradGuard no_grad;
   const at::Tensor a = pair.a_master.detach(), b = pair.b_master.detach();
   const int64_t rows = weight.size(0);
+  const int64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
   const auto write_blocks = [&](int64_t begin, int64_t end) {
     const at::NoGradGuard no_grad_in_thread;
-    for (int64_t block = begin; block < end; ++block) {
+    for (int64_t block = begin; block < std::min(end, blocks); ++block) {
       const int64_t first = block * kBlockRows, count = std::min(kBlockRows, rows - first);
       const at::Tensor adapted = weight.narrow(0, first, count)
                                      .to(a.scalar_type())
@@ -29,9 +30,9 @@ void write_row_norms(const at::Tensor& weight, const LoraPair& pair, at::Tensor 
       norms.narrow(0, first, count).copy_(adapted.norm(2, {1}));
     }
   };
-  const int64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
+  // One more than there are, so that a single block, too, is left to one thread.
   if (weight.is_cpu()) {
-    at::parallel_for(0, blocks, 1, write_blocks);
+    at::parallel_for(0, blocks + 1, 1, write_blocks);
   } else {
     write_blocks(0, blocks);
   }

@@ -39,49 +39,60 @@ bool is_targeted(const LoraOptions& options, const std::string& name, const Lora
   });
 }
 
-/// The value of the pattern that fits, or the general one.
+/// A map of patterns, and which of them have fitted a module.
 template <typename T>
-T value_of(const std::map<std::string, T>& patterns, const std::string& name, T general,
-           std::set<std::string>& used) {
-  const std::string* found = nullptr;
-  for (const auto& [pattern, value] : patterns) {
-    if (!fits_pattern(name, pattern)) continue;
-    require(found == nullptr || patterns.at(*found) == value, "adapter: ", name,
-            ": must fit one pattern, got ", found == nullptr ? "" : *found, " and ", pattern);
-    if (found == nullptr) found = &pattern;
-    used.insert(pattern);
+class Patterns {
+ public:
+  Patterns(const LoraOptions& options, const char* key, const std::map<std::string, T>& values)
+      : options_(options), key_(key), values_(values) {}
+
+  /// The value of the pattern that fits, or the general one.
+  T value_of(const std::string& name, T general) {
+    const std::string* found = nullptr;
+    for (const auto& [pattern, value] : values_) {
+      if (!fits_pattern(name, pattern)) continue;
+      require(found == nullptr || values_.at(*found) == value, options_.source, ": ", key_,
+              ": must have one pattern for ", name, ", got ", found == nullptr ? "" : *found,
+              " and ", pattern);
+      if (found == nullptr) found = &pattern;
+      used_.insert(pattern);
+    }
+    return found == nullptr ? general : values_.at(*found);
   }
-  return found == nullptr ? general : patterns.at(*found);
-}
+
+  void require_all_used() const {
+    for (const auto& [pattern, value] : values_) {
+      require(used_.count(pattern) == 1, options_.source, ": ", key_,
+              ": must name targeted modules by the ends of their names, got ", pattern);
+    }
+  }
+
+ private:
+  const LoraOptions& options_;
+  const char* key_;
+  const std::map<std::string, T>& values_;
+  std::set<std::string> used_;
+};
 
 void check_layers(const LoraOptions& options, int layers) {
   for (const int64_t layer : options.layers) {
-    require(layer >= 0 && layer < layers, "adapter: layers must be in [0, ", layers, "), got ",
-            layer);
+    require(layer >= 0 && layer < layers, options.source, ": layers_to_transform: must be in [0, ",
+            layers, "), got ", layer);
   }
 }
 
 /// A target that no module has, as a message says it.
 void check_targets(const LoraOptions& options, const std::vector<LoraModule>& modules) {
-  require(!options.targets.empty(), "adapter: targets must name at least one linear, got none");
+  require(!options.targets.empty(), options.source,
+          ": target_modules: must name at least one linear, got none");
   for (const std::string& target : options.targets) {
-    const bool known = is_all(target) ||
-                       std::any_of(modules.begin(), modules.end(), [&](const LoraModule& module) {
-                         return ends_with_parts(module_name(module), target);
-                       });
-    require(known,
-            "adapter: targets must be among W_pack, q_proj, k_proj, v_proj, o_proj, gate_proj, "
+    const bool known = std::any_of(modules.begin(), modules.end(), [&](const LoraModule& module) {
+      return is_all(target) || ends_with_parts(module_name(module), target);
+    });
+    require(known, options.source,
+            ": target_modules: must be among W_pack, q_proj, k_proj, v_proj, o_proj, gate_proj, "
             "up_proj, down_proj, all, got ",
             target);
-  }
-}
-
-template <typename T>
-void check_patterns(const char* key, const std::map<std::string, T>& patterns,
-                    const std::set<std::string>& used) {
-  for (const auto& [pattern, value] : patterns) {
-    require(used.count(pattern) == 1, "adapter: ", key,
-            " must name a targeted module by the end of its name, got ", pattern);
   }
 }
 
@@ -102,7 +113,8 @@ std::vector<LoraModule> find_lora_modules(const LoraOptions& options, int layers
                                           int64_t highest_rank) {
   check_layers(options, layers);
   std::vector<LoraModule> modules;
-  std::set<std::string> ranks, alphas;
+  Patterns ranks(options, "rank_pattern", options.rank_pattern);
+  Patterns alphas(options, "alpha_pattern", options.alpha_pattern);
   for (int layer = 0; layer < layers; ++layer) {
     const auto& chosen = options.layers;
     if (!chosen.empty() && std::find(chosen.begin(), chosen.end(), layer) == chosen.end()) continue;
@@ -111,21 +123,21 @@ std::vector<LoraModule> find_lora_modules(const LoraOptions& options, int layers
       LoraModule module{.layer = layer, .target = &target};
       const std::string name = module_name(module);
       if (!is_targeted(options, name, target)) continue;
-      require(!(whole && target.parts == static_cast<int>(kThirds)),
-              "adapter: targets must be W_pack or its parts q_proj, k_proj, v_proj, got both");
+      require(!(whole && target.parts == static_cast<int>(kThirds)), options.source,
+              ": target_modules: must be W_pack or its parts q_proj, k_proj, v_proj, got both");
       whole |= target.name == "W_pack";
-      module.rank = value_of(options.rank_pattern, name, options.rank, ranks);
-      require(module.rank >= 1 && module.rank <= highest_rank, "adapter: rank must be in [1, ",
-              highest_rank, "], got ", module.rank, " for ", name);
-      const double alpha = value_of(options.alpha_pattern, name, options.alpha, alphas);
+      module.rank = ranks.value_of(name, options.rank);
+      require(module.rank >= 1 && module.rank <= highest_rank, options.source,
+              ": rank must be in [1, ", highest_rank, "], got ", module.rank, " for ", name);
+      module.alpha = alphas.value_of(name, options.alpha);
       const auto rank = static_cast<double>(module.rank);
-      module.scale = alpha / (options.rslora ? std::sqrt(rank) : rank);
+      module.scale = module.alpha / (options.rslora ? std::sqrt(rank) : rank);
       modules.push_back(module);
     }
   }
   check_targets(options, modules);
-  check_patterns("rank_pattern", options.rank_pattern, ranks);
-  check_patterns("alpha_pattern", options.alpha_pattern, alphas);
+  ranks.require_all_used();
+  alphas.require_all_used();
   return modules;
 }
 

@@ -39,15 +39,19 @@ struct LoraModule {
   int layer = 0;
   const LoraTarget* target = nullptr;
   int64_t rank = 0;
+  double alpha = 0;
   double scale = 0;  ///< alpha / rank, or alpha / sqrt(rank) for rsLoRA
 };
 
 /// The modules that options ask for in a model of `layers` layers, layer by layer in the order of
 /// kLoraTargets. Throws Error(kInput) for a target, a layer or a pattern that fits none, for two
 /// patterns that fit one module, for W_pack beside its parts, and for a rank outside
-/// [1, highest_rank].
+/// [1, highest_rank]. Messages begin with options.source.
 std::vector<LoraModule> find_lora_modules(const LoraOptions& options, int layers,
                                           int64_t highest_rank);
+
+/// What stands before module_name and head names in PEFT's tensor names.
+inline constexpr std::string_view kPeftPrefix = "base_model.model.";
 
 /// Name of a module in the model, `model.layers.I.PATH`.
 std::string module_name(const LoraModule& module);

@@ -41,6 +41,13 @@ void check_tokens(const std::vector<int64_t>& tokens, int64_t vocabulary) {
           outside == tokens.end() ? 0 : *outside);
 }
 
+/// What else reads segments must not lead beyond the tokens.
+void check_segments(const Pack& pack) {
+  const int64_t covered = pack.segments.empty() ? 0 : pack.segments.back().end;
+  require(covered == pack.size(), "model: segments must cover all ", pack.size(), " tokens, got ",
+          covered);
+}
+
 }  // namespace
 
 at::Device native_device() { return cuda_available() ? at::kCUDA : at::kCPU; }
@@ -153,6 +160,7 @@ at::Tensor Baichuan::forward(const Pack& pack, const DropoutKey& key,
 
 at::Tensor Baichuan::forward_rows(const Pack& pack, const DropoutKey& key,
                                   const std::vector<int64_t>* rows) const {
+  check_segments(pack);
   const at::Tensor positions = position_tensor(pack.positions);
   const AttentionLayout layout(pack.segments, device());
   at::Tensor x = embed(pack.tokens);
@@ -199,6 +207,7 @@ at::Tensor Baichuan::prefill(const Pack& pack, const std::vector<int64_t>& rows,
                              const std::vector<int32_t>& sequence_of_segment,
                              std::vector<LayerCache>& cache) const {
   const at::NoGradGuard no_grad;
+  check_segments(pack);
   const at::Tensor positions = position_tensor(pack.positions);
   const AttentionLayout layout(pack.segments, device());
   const CachePlacement placement = place_segments(pack.segments, sequence_of_segment, cache.at(0));
@@ -214,6 +223,8 @@ at::Tensor Baichuan::decode(const std::vector<int64_t>& tokens,
                             const std::vector<int32_t>& lengths, std::vector<LayerCache>& cache,
                             const std::vector<int32_t>& adapters) const {
   const at::NoGradGuard no_grad;
+  require(adapters.empty() || adapters.size() == tokens.size(),
+          "model: adapters must be one a token, ", tokens.size(), ", got ", adapters.size());
   const at::Tensor positions = position_tensor({lengths.begin(), lengths.end()});
   const CachePlacement placement = place_next_tokens(sequences, lengths, cache.at(0));
   return run_layers(embed(tokens), layer_passes({}, adapters, nullptr), {},

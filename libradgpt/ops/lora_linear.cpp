@@ -116,9 +116,17 @@ at::Tensor with_magnitudes(const at::Tensor& y, const BorderedWeight& weight) {
   return factors.defined() ? (y * factors).to(y.scalar_type()) : y;
 }
 
+/// Without the adapters that rows may choose, of which a node has no use.
+BorderedWeight without_choices(const BorderedWeight& weight) {
+  return {.storage = weight.storage,
+          .in_features = weight.in_features,
+          .pairs = weight.pairs,
+          .master = weight.master};
+}
+
 NormedProduct record_linear(const at::Tensor& source, const at::Tensor& branch, InputSource input,
                             const BorderedWeight& weight, const DropoutKey& key) {
-  BorderedProduct product{std::move(input), weight, key, {}};
+  BorderedProduct product{std::move(input), without_choices(weight), key, {}};
   for (LoraPair& pair : product.weight.pairs) pair.a = pair.a.contiguous();
   check_bordered_product(product);
   NormedProduct result{source, {}};
@@ -139,7 +147,7 @@ NormedProduct record_linear(const at::Tensor& source, const at::Tensor& branch, 
 /// Each row with the pairs of the adapter it chose.
 NormedProduct chosen_linear(const at::Tensor& source, InputSource input,
                             const BorderedWeight& weight, const LoraPass& pass) {
-  BorderedProduct product{std::move(input), weight, {}, {}};
+  BorderedProduct product{std::move(input), without_choices(weight), {}, {}};
   product.weight.pairs.clear();
   check_bordered_product(product);
   require(

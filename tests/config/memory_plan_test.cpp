@@ -70,6 +70,10 @@ TEST_CASE("Memory plan: each row is its product") {
   // Per layer two pairs of 2 x (4 + 8); masters, gradients, two moments, partial sums of 1, 2, 4.
   CHECK(bytes_of(rows, "state") == 2 * 2 * 24 * 7 * 4);
   CHECK(bytes_of(rows, "activations") == 100 * 2 * (6 * 4 + 2 * 8) * 2);
+  Recipe dora = recipe;
+  dora.lora.dora = true;
+  CHECK(bytes_of(training_memory(dora, tiny(), DataType::kBF16), "activations") ==
+        100 * 2 * (6 * 4 + 2 * 8 + 16) * 2);
   CHECK(bytes_of(rows, "gradients") == 100 * (4 * 4 + 5 * 8) * 2);
   recipe.train.early_stop = 1;
   CHECK(bytes_of(training_memory(recipe, tiny(), DataType::kBF16), "state") == 2 * 2 * 24 * 8 * 4);

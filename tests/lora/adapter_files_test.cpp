@@ -196,6 +196,7 @@ TEST_CASE("Adapter files: a configuration that fits no such model is refused by 
   const std::string message = saved.message_of_load();
   INFO(message);
   CHECK(contains(message, fault));
+  CHECK(contains(message, saved.folder.file("adapter_config.json")));
 }
 
 TEST_CASE("Adapter files: wrong weights are refused by name") {

@@ -138,6 +138,14 @@ TEST_CASE("Adapter set: refuses what cannot be") {
   pack.adapters = {0, 1};
   CHECK_THROWS_WITH(several.model->forward(pack, {}),
                     "model: adapters: a branch must take that of its prefix, 0, got 1");
+  pack.adapters = {0, 0};
+  pack.segments.back().end += 7;
+  CHECK_THROWS_WITH(several.model->forward(pack, {}),
+                    Catch::Matchers::ContainsSubstring("segments must cover all"));
+  pack.segments.back().end -= 7;
+  auto cache = several.model->make_cache(2, 4);
+  CHECK_THROWS_WITH(several.model->decode({3, 4}, {0, 1}, {0, 0}, cache, {0}),
+                    "model: adapters must be one a token, 2, got 1");
   several.adapters.select(1);
   CHECK_THROWS_AS(several.adapters.load(several.folder.file("none")), Error);
   CHECK(several.adapters.selected() == 1);

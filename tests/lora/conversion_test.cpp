@@ -110,6 +110,25 @@ TEST_CASE("Conversion: refuses what it cannot keep") {
     CHECK_THROWS_WITH(convert_adapter(plain.path, plain.other, ProjectionNames::kSplit),
                       Catch::Matchers::ContainsSubstring("121"));
   }
+  SECTION("lengths that are not those of B") {
+    LoraOptions whole = all_targets(2);
+    whole.dora = true;
+    const Original lengths(whole);
+    AdapterTensors other = read_adapter_tensors(lengths.path);
+    other.tensors["base_model.model.model.layers.0.self_attn.W_pack.lora_magnitude_vector"] =
+        at::ones({1});
+    write_adapter_tensors(lengths.path, other.tensors);
+    CHECK_THROWS_WITH(convert_adapter(lengths.path, lengths.other, ProjectionNames::kSplit),
+                      Catch::Matchers::ContainsSubstring("must have 120 values, got 1"));
+  }
+  SECTION("no layer at all") {
+    AdapterConfig config = read_adapter_config(plain.path);
+    config.heads = {"classifier"};
+    config.options.targets = {"all-linear"};
+    write_adapter_config(plain.path, config);
+    write_adapter_tensors(plain.path, {{"base_model.model.classifier.weight", at::ones({2, 2})}});
+    CHECK_THROWS_AS(convert_adapter(plain.path, plain.other, ProjectionNames::kSplit), Error);
+  }
   SECTION("a layer that is no number") {
     tensors.tensors["base_model.model.model.layers.x.mlp"] = at::ones({1});
     write_adapter_tensors(plain.path, tensors.tensors);

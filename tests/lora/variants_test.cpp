@@ -210,6 +210,54 @@ TEST_CASE("PiSSA: the start has the same bits on one thread and two") {
   CHECK(at::equal(masters[0], masters[1]));
 }
 
+TEST_CASE("PiSSA: a single module starts with the same bits on any threads") {
+  LoraOptions options{.rank = 4, .targets = {"W_pack"}, .layers = {1}};
+  options.start = LoraStart::kPissa;
+  const int before = at::get_num_threads();
+  std::vector<at::Tensor> masters;
+  for (const int threads : {1, 2}) {
+    at::set_num_threads(threads);
+    const Adapted adapted(options);
+    masters.push_back(adapted.store.flat().clone());
+  }
+  at::set_num_threads(before);
+  CHECK(at::equal(masters[0], masters[1]));
+}
+
+TEST_CASE("PiSSA: a rank whose double would not load is refused before the base changes") {
+  LoraOptions options{.rank = 25, .targets = {"W_pack"}};
+  options.start = LoraStart::kPissa;
+  ParameterStore store;
+  CHECK_THROWS_WITH(Adapter(fresh_model(), options, store),
+                    Catch::Matchers::ContainsSubstring("rank must be in [1, 24], got 25"));
+}
+
+TEST_CASE("PiSSA: another adapter is noticed before the base changes") {
+  Baichuan& model = fresh_model();
+  ParameterStore plain_numbers, numbers;
+  Adapter plain(model, {.rank = 2, .targets = {"down_proj"}}, plain_numbers);
+  plain_numbers.allocate();
+  plain.attach(1);
+  const std::string before = model.digest();
+  LoraOptions options{.rank = 2, .targets = {"W_pack"}};
+  options.start = LoraStart::kPissa;
+  Adapter adapter(model, options, numbers);
+  numbers.allocate();
+  CHECK_THROWS_AS(adapter.attach(1), Error);
+  CHECK(model.digest() == before);
+}
+
+TEST_CASE("PiSSA: what is merged first is saved as the same adapter") {
+  LoraOptions options{.rank = 3, .alpha = 6, .targets = {"o_proj"}};
+  options.start = LoraStart::kPissa;
+  Adapted adapted(options);
+  const TemporaryFolder first, second;
+  adapted.adapter->save(first.path(), "base");
+  adapted.adapter->merge();
+  adapted.adapter->save(second.path(), "base");
+  CHECK(first.read("adapter_model.safetensors") == second.read("adapter_model.safetensors"));
+}
+
 TEST_CASE("LoRA+: B alone learns faster") {
   ParameterStore store;
   const Adapter adapter(fresh_model(), {.targets = {"o_proj"}, .loraplus_ratio = 16}, store);
@@ -238,7 +286,7 @@ TEST_CASE("Adapter: of two on a model, one is enabled at a time") {
   wide_numbers.allocate();
   CHECK_THROWS_AS(wide.attach(1), Error);
   narrow.disable();
-  wide.enable();
+  wide.attach(1);
   fill(wide_numbers, 2);
   const at::Tensor with_wide = model.forward(pack, {});
   CHECK_FALSE(at::equal(with_wide, with_narrow));

@@ -127,6 +127,21 @@ struct TinyRun {
 /// What two orders of the same sums may differ by, relative.
 double rounding() { return test_type() == at::kFloat ? 1e-5 : 0x1p-9; }
 
+TEST_CASE("Trainer: every method changes what is trained") {
+  std::set<std::string> digests;
+  for (const std::string method :
+       {"lora.rslora=false", "lora.rslora=true", "lora.dora=true", "lora.init=pissa",
+        "optim.loraplus_ratio=4", "train.neftune_alpha=0.2", "lora.targets=[v_proj]"}) {
+    INFO(method);
+    const TemporaryFolder folder;
+    TinyRun run(folder.path(), {"train.steps=2", method});
+    run.trainer->run(run.listener);
+    CHECK(digests.insert(run.digest()).second);
+    CHECK(run.adapter->options().dora == (method == "lora.dora=true"));
+    CHECK((run.adapter->options().start == LoraStart::kPissa) == (method == "lora.init=pissa"));
+  }
+}
+
 TEST_CASE("Trainer: the loss falls and validation is seen at every epoch's end") {
   const auto method =
       GENERATE(as<std::string>{}, "lora.rslora=false", "lora.dora=true", "lora.init=pissa",
