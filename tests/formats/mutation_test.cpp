@@ -37,7 +37,8 @@ TEST_CASE("Mutations: calibration files") {
 TEST_CASE("Mutations: generation configs") {
   const MemoryFile memory;
   survive(R"({"do_sample":true,"temperature":0.3,"top_k":5,"top_p":0.85,"eos_token_id":[2,195]})",
-          4'000, [&](const std::string& bytes) { read_generation_config(memory.write(bytes)); });
+          {.count = 4'000},
+          [&](const std::string& bytes) { read_generation_config(memory.write(bytes)); });
 }
 
 TEST_CASE("Mutations: JSON lines") {
