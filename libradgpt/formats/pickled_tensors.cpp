@@ -21,8 +21,10 @@ bool is_empty_dict(const PickleValue& value) {
   return is_dict && value.items.empty();
 }
 
+/// Of any length that check_view has to name; a longer one, which a memo can give to every call of
+/// a pickle, is not looked through.
 bool is_tuple_of_integers(const std::vector<PickleValue>& values, const PickleValue& tuple) {
-  return tuple.kind == PickleKind::kTuple &&
+  return tuple.kind == PickleKind::kTuple && tuple.items.size() <= kHighestRank + 1 &&
          std::all_of(tuple.items.begin(), tuple.items.end(),
                      [&](uint32_t item) { return values[item].kind == PickleKind::kInteger; });
 }

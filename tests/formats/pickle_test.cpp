@@ -214,7 +214,14 @@ TEST_CASE("Pickle: refuses bombs within time and memory") {
   const std::string doubling =
       kPickleStart + "N" +
       repeated("q" + std::string(1, '\0') + "h" + std::string(1, '\0') + "\x86", 100'000) + ".";
+  const std::string zero(1, '\0');
+  const std::string long_shape = kPickleStart + global_op("torch._utils", "_rebuild_tensor_v2") +
+                                 "q" + zero + "(" + storage_op("FloatStorage", "0", 6) + "K" +
+                                 zero + "q\x01" + tuple_op(repeated("h\x01", 900'000)) +
+                                 shape_op({1}) + "\x89" + kOrderedDictOp + "tq\x02" +
+                                 repeated("h" + zero + "h\x02R", 220'000) + ".";
   check_refused({
+      {"220k views of one shape of 900k sizes", long_shape, {"arguments that torch.save gives"}},
       {"PB36 200k nested tuples",
        kPickleStart + "N" + std::string(200'000, '\x85') + ".",
        {"nested at most 64"}},
