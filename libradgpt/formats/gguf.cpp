@@ -126,6 +126,8 @@ uint64_t bytes_of(const GgufTensor& tensor, const std::string& path) {
   const std::optional<uint64_t> numbers = byte_count(DataType::kU8, tensor.shape);
   require(numbers.has_value(), where, ": shape must be of numbers that can be counted, got ",
           to_text(tensor.shape));
+  require(*numbers > 0, where, ": shape must have an element at least, got ",
+          to_text(tensor.shape));
   require(tensor.shape.back() % block_size(tensor.encoding) == 0, where,
           ": must have columns in multiples of ", block_size(tensor.encoding), " for ",
           name_of(tensor.encoding), ", got ", tensor.shape.back());

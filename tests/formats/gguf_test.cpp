@@ -94,6 +94,7 @@ TEST_CASE("Gguf: tensors that the format cannot hold are refused") {
       {{std::string(64, 'n'), TensorEncoding::kFp32, {3}}, "1 to 63 bytes, got 64"},
       {{"t", TensorEncoding::kFp32, {}}, "1 to 4 sizes"},
       {{"t", TensorEncoding::kFp32, {1, 1, 1, 1, 1}}, "1 to 4 sizes"},
+      {{"t", TensorEncoding::kFp32, {2, 0}}, "an element at least, got [2, 0]"},
       {{"t", TensorEncoding::kFp32, {-1}}, "can be counted"},
       {{"t", TensorEncoding::kFp32, {int64_t{1} << 40, int64_t{1} << 40}}, "can be counted"},
       {{"t", TensorEncoding::kQ8_0, {2, 40}}, "columns in multiples of 32 for q8_0, got 40"},
