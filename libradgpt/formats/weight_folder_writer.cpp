@@ -32,6 +32,23 @@ std::string shard_name(size_t number, size_t count) {
   return name;
 }
 
+/// Hands the bytes of one tensor on, and refuses any number of them but that of its shape.
+void write_tensor(SafetensorsWriter& writer, const TensorSpec& tensor, const std::string& path,
+                  const std::function<void(const ByteSink&)>& give) {
+  const auto expected = static_cast<uint64_t>(bytes_of(tensor));
+  uint64_t written = 0;
+  const auto check = [&](bool is_right, uint64_t got) {
+    require(is_right, path, ": ", tensor.name, ": must have ", expected, " bytes for ",
+            name_of(tensor.dtype), " ", to_text(tensor.shape), ", got ", got);
+  };
+  give([&](std::span<const std::byte> bytes) {
+    check(bytes.size() <= expected - written, written + bytes.size());
+    writer.write(bytes);
+    written += bytes.size();
+  });
+  check(written == expected, written);
+}
+
 }  // namespace
 
 void write_weight_folder(const std::string& folder, const std::vector<TensorSpec>& tensors,
@@ -45,12 +62,13 @@ void write_weight_folder(const std::string& folder, const std::vector<TensorSpec
     const size_t begin = first[shard];
     const size_t end = shard + 1 < first.size() ? first[shard + 1] : tensors.size();
     const std::string name = shard_name(shard, first.size());
-    SafetensorsWriter writer(folder + "/" + name,
+    const std::string path = folder + "/" + name;
+    SafetensorsWriter writer(path,
                              {tensors.begin() + static_cast<std::ptrdiff_t>(begin),
                               tensors.begin() + static_cast<std::ptrdiff_t>(end)},
                              {{"format", "pt"}});
     for (size_t i = begin; i < end; ++i) {
-      source(i, [&](std::span<const std::byte> bytes) { writer.write(bytes); });
+      write_tensor(writer, tensors[i], path, [&](const ByteSink& sink) { source(i, sink); });
       index.total_size += bytes_of(tensors[i]);
       index.shard[tensors[i].name] = name;
     }

@@ -59,6 +59,24 @@ void write_named(const TemporaryFolder& folder, const std::vector<std::string>& 
   });
 }
 
+TEST_CASE("WeightFolder: a tensor of other bytes than those of its shape is not written") {
+  // Together they are as many as the file has to have.
+  for (const size_t first : {size_t{4}, size_t{12}}) {
+    INFO(first);
+    const TemporaryFolder folder;
+    const auto write = [&] {
+      write_weight_folder(folder.path(), {{"a", DataType::kF32, {2}}, {"b", DataType::kF32, {2}}},
+                          100, [&](size_t i, const ByteSink& sink) {
+                            const std::string bytes(i == 0 ? first : 16 - first, 'x');
+                            sink(std::as_bytes(std::span(bytes.data(), bytes.size())));
+                          });
+    };
+    check_message(refusal(write), folder.file("model.safetensors"),
+                  {"a: must have 8 bytes for F32 [2], got " + std::to_string(first)});
+    CHECK(folder.entry_count() == 0);
+  }
+}
+
 TEST_CASE("WeightFolder: what is written is read, whole or in shards") {
   for (const auto& [max_bytes, files] :
        {std::pair(100, 1), std::pair(24, 1), std::pair(23, 3), std::pair(8, 4), std::pair(1, 4)}) {
@@ -67,7 +85,7 @@ TEST_CASE("WeightFolder: what is written is read, whole or in shards") {
     write_named(folder, {"c", "a", "b"}, max_bytes);
     CHECK(folder.entry_count() == static_cast<size_t>(files));
     const WeightFolder weights(folder.path());
-    CHECK(weights.names() == std::vector<std::string>{"a", "b", "c"});
+    CHECK(weights.names() == std::vector<std::string>{"c", "a", "b"});
     for (const std::string name : {"a", "b", "c"}) {
       CHECK(read_tensor(weights, name) == repeated(name, 8));
     }
@@ -81,7 +99,8 @@ TEST_CASE("WeightFolder: a tensor without its bytes leaves no file") {
     write_weight_folder(folder.path(), {{"a", DataType::kF32, {2}}}, 100,
                         [](size_t, const ByteSink&) {});
   };
-  check_message(refusal(write), folder.file("model.safetensors"), {"must be 8 bytes, got 0"});
+  check_message(refusal(write), folder.file("model.safetensors"),
+                {"must have 8 bytes for F32 [2], got 0"});
   CHECK(folder.entry_count() == 0);
 }
 
