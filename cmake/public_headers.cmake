@@ -20,7 +20,8 @@ set(radgpt_internal_headers
   libradgpt/eval/task_parser.h
   libradgpt/export/chat_files.h libradgpt/export/exported_tensor.h libradgpt/export/gguf_model.h
   libradgpt/export/llama.h
-  libradgpt/formats/json_description.h libradgpt/formats/pickle.h libradgpt/formats/pickle_opcodes.h
+  libradgpt/formats/folder_file.h libradgpt/formats/json_description.h
+  libradgpt/formats/pickle.h libradgpt/formats/pickle_opcodes.h
   libradgpt/formats/pickled_tensors.h libradgpt/formats/protobuf.h
   libradgpt/formats/safetensors_header.h libradgpt/formats/weight_set.h
   libradgpt/formats/zip_directory.h

@@ -1,53 +1,21 @@
 #include "libradgpt/formats/weight_set.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <set>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/formats/folder_file.h"
 
 namespace radgpt {
-namespace {
-
-namespace fs = std::filesystem;
-
-bool is_present(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(fs::symlink_status(path, ignored));
-}
-
-bool is_inside(const fs::path& path, const fs::path& folder) {
-  return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first ==
-         folder.end();
-}
-
-/// Opens a file of the folder, which may be a link that stays inside. A snapshot in Hugging Face's
-/// cache (models--X/snapshots/REVISION) consists of links into models--X/blobs.
-InputFile open_inside(const fs::path& folder, const std::string& name) {
-  std::error_code error;
-  const fs::path root = fs::canonical(folder, error);
-  const fs::path file = fs::canonical(folder / name, error);
-  const std::string path = (folder / name).string();
-  if (error) return open_regular_file(path);  // says what is wrong
-  const bool is_snapshot = root.parent_path().filename() == "snapshots";
-  const fs::path blobs = root.parent_path().parent_path() / "blobs";
-  require(is_inside(file, root) || (is_snapshot && is_inside(file, blobs)), path,
-          ": must be in the folder, got a link that leads out of it");
-  InputFile opened = open_regular_file(file.string());
-  opened.path = path;
-  return opened;
-}
-
-}  // namespace
 
 bool WeightSet::is_in(const std::string& folder, const WeightSetNames& names) {
-  return is_present(fs::path(folder) / names.single) || is_present(fs::path(folder) / names.index);
+  return has_entry(folder, names.single) || has_entry(folder, names.index);
 }
 
 WeightSet::WeightSet(const std::string& folder, const WeightSetNames& names)
     : folder_(folder), names_(names) {
-  const bool has_single = is_present(fs::path(folder) / names.single);
-  const bool has_index = is_present(fs::path(folder) / names.index);
+  const bool has_single = has_entry(folder, names.single);
+  const bool has_index = has_entry(folder, names.index);
   require(has_single != has_index, folder, ": must hold ", names.single, " or ", names.index,
           ", got ", has_single ? "both" : "neither");
   if (has_single) {
@@ -69,7 +37,7 @@ void WeightSet::open_single() {
 
 void WeightSet::open_shards() {
   const std::string index_name(names_.index);
-  const std::string index_path = (fs::path(folder_) / index_name).string();
+  const std::string index_path = (std::filesystem::path(folder_) / index_name).string();
   open_inside(folder_, index_name);  // refuses a link that leads elsewhere
   const CheckpointIndex index = read_checkpoint_index(index_path, names_.ending);
   std::set<std::string> shards;
