@@ -194,10 +194,13 @@ TEST_CASE("GGUF export: a space in a user-defined piece is written as one") {
   tokenizer.pieces[7].text = "▁▁";  // user-defined
   const GgufMetadata metadata =
       gguf_metadata(export_config(PositionKind::kRope), tokenizer, TensorEncoding::kFp32, "name");
+  int lists = 0;
   for (const auto& [key, value] : metadata) {
     if (key != "tokenizer.ggml.tokens") continue;
+    ++lists;
     CHECK(std::get<std::vector<std::string>>(value).at(7) == "  ");
   }
+  CHECK(lists == 1);
 }
 
 TEST_CASE("GGUF export: the architecture is one that computes the model at its depth") {
