@@ -2,18 +2,16 @@
 
 #include <array>
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/files.h"
+#include "libradgpt/base/folder_name.h"
 #include "libradgpt/record/run_facts.h"
 
 namespace radgpt {
 namespace {
-
-namespace fs = std::filesystem;
 
 /// What of a card depends on its kind alone.
 struct KindText {
@@ -60,8 +58,7 @@ constexpr std::array<KindText, 5> kKinds = {{
 
 std::string name_of_base(const ModelCardSource& source, const RunFacts* run) {
   if (run != nullptr) return run->base;
-  const fs::path path = fs::path(source.base).lexically_normal();
-  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+  return folder_name(source.base);
 }
 
 /// The official bases have an address at Hugging Face.

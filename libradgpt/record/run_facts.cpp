@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/base/folder_name.h"
 #include "libradgpt/formats/json.h"
 #include "libradgpt/formats/jsonl.h"
 #include "libradgpt/formats/yaml.h"
@@ -87,9 +88,7 @@ void read_settings(const YamlNode& recipe, RunFacts& facts) {
 
 void read_recipe_file(const std::string& path, RunFacts& facts) {
   const YamlNode recipe = read_yaml(path);
-  const fs::path base = fs::path(find_text(recipe.find("model"), "path")).lexically_normal();
-  facts.base =
-      base.has_filename() ? base.filename().string() : base.parent_path().filename().string();
+  facts.base = folder_name(find_text(recipe.find("model"), "path"));
   facts.is_adapter = find_text(recipe.find("train"), "parameters") != "full";
   if (const YamlNode* tasks = recipe.find("tasks")) {
     for (const YamlNode& task : tasks->items) {
@@ -100,7 +99,8 @@ void read_recipe_file(const std::string& path, RunFacts& facts) {
 }
 
 void read_record(const std::string& path, RunFacts& facts) {
-  if (!fs::exists(path) || fs::is_empty(path)) return;
+  std::error_code ignored;
+  if (!fs::exists(path, ignored) || fs::is_empty(path, ignored)) return;
   JsonlReader lines(path);
   for (JsonLine line; lines.next(line);) {
     const JsonObject entry(line.value, path + ":" + std::to_string(line.number));
@@ -142,8 +142,9 @@ void read_scores(const std::string& path, RunFacts& facts) {
 }  // namespace
 
 bool is_run_folder(const std::string& folder) {
-  return fs::exists(fs::path(folder) / "recipe.yaml") &&
-         fs::exists(fs::path(folder) / "manifest.json");
+  std::error_code ignored;
+  return fs::exists(fs::path(folder) / "recipe.yaml", ignored) &&
+         fs::exists(fs::path(folder) / "manifest.json", ignored);
 }
 
 RunFacts read_run_facts(const std::string& folder) {
@@ -151,7 +152,8 @@ RunFacts read_run_facts(const std::string& folder) {
   read_manifest(folder + "/manifest.json", facts);
   read_recipe_file(folder + "/recipe.yaml", facts);
   read_record(folder + "/run.jsonl", facts);
-  if (fs::exists(folder + "/scores.json")) read_scores(folder + "/scores.json", facts);
+  std::error_code ignored;
+  if (fs::exists(folder + "/scores.json", ignored)) read_scores(folder + "/scores.json", facts);
   return facts;
 }
 
