@@ -1,5 +1,6 @@
 #include "libradgpt/export/chat_files.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "libradgpt/base/files.h"
@@ -13,6 +14,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kLargestFile = 64 << 20;
 const std::string kChatTemplate = "chat_template";
+const std::string kAutoMap = "auto_map";
 
 std::string piece(const SentencePieceModel& tokenizer, int64_t id) {
   return tokenizer.pieces.at(static_cast<size_t>(id)).text;
@@ -64,6 +66,14 @@ void copy_tokenizer_config(const std::string& from, const std::string& to,
                            const SentencePieceModel& tokenizer) {
   nlohmann::json root = read_json_file(from, kLargestFile);
   if (!JsonObject(root, from).has(kChatTemplate)) root[kChatTemplate] = chat_template(tokenizer);
+  if (root.contains(kAutoMap)) {
+    root.erase(kAutoMap);
+    const std::filesystem::path folder = std::filesystem::path(from).parent_path();
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(folder / "tokenization_baichuan.py", ignored)) {
+      root[kAutoMap] = {{"AutoTokenizer", {"tokenization_baichuan.BaichuanTokenizer", nullptr}}};
+    }
+  }
   write_file_atomically(to, root.dump(2) + "\n");
 }
 

@@ -18,8 +18,10 @@ std::string chat_template(const SentencePieceModel& tokenizer);
 void write_tokenizer_config(const std::string& path, const ModelConfig& config,
                             const SentencePieceModel& tokenizer);
 
-/// The base's own tokenizer_config.json with the chat template added where it has none. Throws
-/// Error(kInput) if it is not a JSON object.
+/// The base's own tokenizer_config.json with the chat template added where it has none. Its
+/// auto_map, which may name the code of another repository, names tokenization_baichuan.py beside
+/// it, or is left out where that file is not there. Throws Error(kInput) if it is not a JSON
+/// object.
 void copy_tokenizer_config(const std::string& from, const std::string& to,
                            const SentencePieceModel& tokenizer);
 

@@ -124,6 +124,24 @@ TEST_CASE("Export: companions of the base go with it") {
   CHECK(json_of(merge.out() + "/tokenizer_config.json").at("chat_template") == "own");
 }
 
+TEST_CASE("Export: a tokenizer's auto_map names the file beside it or nothing") {
+  const ExportCase merge(export_config(PositionKind::kRope));
+  const auto auto_map = [&] {
+    export_model(merge.options());
+    const nlohmann::json config = json_of(merge.out() + "/tokenizer_config.json");
+    fs::remove_all(merge.out());
+    return config.value("auto_map", nlohmann::json());
+  };
+  merge.folder().write("base/tokenizer_config.json",
+                       R"({"auto_map":{"AutoTokenizer":["else/where--code.Class",null]}})");
+  CHECK(auto_map() == nullptr);
+  merge.folder().write("base/tokenization_baichuan.py", "pass\n");
+  CHECK(auto_map() == nlohmann::json::parse(
+                          R"({"AutoTokenizer":["tokenization_baichuan.BaichuanTokenizer",null]})"));
+  merge.folder().write("base/tokenizer_config.json", "{}");
+  CHECK(auto_map() == nullptr);
+}
+
 TEST_CASE("Export: LLaMA's layout has the thirds of W_pack and no code of the base") {
   const ExportCase merge(export_config(PositionKind::kRope, 2, DataType::kBF16));
   merge.folder().write("base/modeling_baichuan.py", "pass\n");
