@@ -19,7 +19,7 @@ set(radgpt_internal_headers
   libradgpt/eval/metrics/sentence_words.h libradgpt/eval/metrics/word_lines.h
   libradgpt/eval/task_parser.h
   libradgpt/export/chat_files.h libradgpt/export/exported_tensor.h libradgpt/export/gguf_model.h
-  libradgpt/export/llama.h
+  libradgpt/export/llama.h libradgpt/export/staged_folder.h
   libradgpt/formats/folder_file.h libradgpt/formats/json_description.h
   libradgpt/formats/pickle.h libradgpt/formats/pickle_opcodes.h
   libradgpt/formats/pickled_tensors.h libradgpt/formats/protobuf.h

@@ -7,10 +7,14 @@
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/files.h"
+#include "libradgpt/base/folder_name.h"
+#include "libradgpt/base/text.h"
 #include "libradgpt/export/chat_files.h"
 #include "libradgpt/export/exported_tensor.h"
 #include "libradgpt/export/gguf_model.h"
 #include "libradgpt/export/llama.h"
+#include "libradgpt/export/staged_folder.h"
+#include "libradgpt/formats/folder_file.h"
 #include "libradgpt/formats/generation_config.h"
 #include "libradgpt/formats/tokenizer_json.h"
 #include "libradgpt/record/model_card.h"
@@ -22,51 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kLargestCompanion = 64 << 20;
-
-/// The name of the last folder of a path.
-std::string last_part(const std::string& path) {
-  const fs::path normal = fs::path(path).lexically_normal();
-  return normal.has_filename() ? normal.filename().string()
-                               : normal.parent_path().filename().string();
-}
-
-/// A new folder beside the one wanted, which takes its name at `commit`; else it is removed.
-class StagedFolder {
- public:
-  explicit StagedFolder(const std::string& wanted) : wanted_(fs::path(wanted).lexically_normal()) {
-    if (!wanted_.has_filename()) wanted_ = wanted_.parent_path();
-    std::error_code error;
-    if (wanted_.has_parent_path()) fs::create_directories(wanted_.parent_path(), error);
-    std::string pattern = (wanted_.string() + ".partial-XXXXXX");
-    if (error || mkdtemp(pattern.data()) == nullptr) {
-      fail(ErrorKind::kEnvironment, wanted, ": cannot make the folder");
-    }
-    path_ = pattern;
-  }
-  ~StagedFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  StagedFolder(const StagedFolder&) = delete;
-  StagedFolder& operator=(const StagedFolder&) = delete;
-
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
-  std::string path() const { return path_.string(); }
-
-  void commit() {
-    std::error_code error;
-    fs::rename(path_, wanted_, error);  // replaces an empty folder
-    if (error) {
-      fail(ErrorKind::kEnvironment, wanted_.string(), ": cannot be made: ", error.message());
-    }
-    path_.clear();
-    sync_folder(wanted_.has_parent_path() ? wanted_.parent_path().string() : ".");
-  }
-
- private:
-  fs::path wanted_;
-  fs::path path_;
-};
 
 void copy_file(const std::string& from, const std::string& to) {
   write_file_atomically(to, read_file(from, kLargestCompanion));
@@ -91,14 +50,16 @@ class Export {
  private:
   void check() const;
   void load(const LoadProgress& progress);
-  void write_folder(const StagedFolder& folder, const std::vector<ExportedTensor>& tensors) const;
+  void write_companions(const StagedFolder& folder) const;
+  void write_weights(const StagedFolder& folder, const std::vector<ExportedTensor>& tensors) const;
   void write_gguf(const std::string& path) const;
   void write_tokenizer(const StagedFolder& folder) const;
   void write_generation(const StagedFolder& folder) const;
   void copy_code(const StagedFolder& folder) const;
   void write_card(const StagedFolder& folder) const;
-  std::string base_file(const char* name) const { return options_.model + "/" + name; }
-  bool base_has(const char* name) const { return fs::exists(base_file(name)); }
+  std::string base_file(const std::string& name) const { return options_.model + "/" + name; }
+  bool base_has(const char* name) const { return has_entry(options_.model, name); }
+  std::string companion(const std::string& name) const;
 
   const ExportOptions& options_;
   ModelConfig config_;
@@ -118,9 +79,8 @@ Export::Export(const ExportOptions& options)
 
 /// All that can be refused before the weights are read.
 void Export::check() const {
-  require(
-      !fs::exists(options_.out) || (fs::is_directory(options_.out) && fs::is_empty(options_.out)),
-      options_.out, ": must be absent or an empty folder, got something");
+  require(!find_invalid_utf8(folder_name(options_.model)), options_.model,
+          ": the folder's name must be UTF-8");
   const bool is_gguf = options_.layout == ExportLayout::kGguf;
   if (options_.layout == ExportLayout::kLlama) require_llama_kind(config_, options_.model);
   if (is_gguf) gguf_architecture(config_, base_file("config.json"));
@@ -144,8 +104,24 @@ void Export::load(const LoadProgress& progress) {
   check_ = merge_and_check(*model_, *adapter, tokenizer_, options_.adapter);
 }
 
-void Export::write_folder(const StagedFolder& folder,
-                          const std::vector<ExportedTensor>& tensors) const {
+/// All but the weights, so that what is wrong with it costs no loading.
+void Export::write_companions(const StagedFolder& folder) const {
+  write_card(folder);
+  if (options_.layout == ExportLayout::kGguf) return;
+  write_tokenizer(folder);
+  write_generation(folder);
+  if (options_.layout == ExportLayout::kLlama) {
+    write_llama_config(folder.file("config.json"), config_, data_type(encoding_));
+    return;
+  }
+  copy_code(folder);
+  ModelConfig config = config_;
+  config.dtype = data_type(encoding_);
+  write_model_config(folder.file("config.json"), config);
+}
+
+void Export::write_weights(const StagedFolder& folder,
+                           const std::vector<ExportedTensor>& tensors) const {
   std::vector<TensorSpec> specs;
   for (const ExportedTensor& one : tensors) {
     specs.push_back({one.name, data_type(encoding_), one.shape});
@@ -153,8 +129,6 @@ void Export::write_folder(const StagedFolder& folder,
   write_weight_folder(
       folder.path(), specs, options_.max_shard_bytes,
       [&](size_t i, const ByteSink& sink) { write_encoded(tensors[i], encoding_, sink); });
-  write_tokenizer(folder);
-  write_generation(folder);
 }
 
 void Export::write_gguf(const std::string& path) const {
@@ -163,13 +137,20 @@ void Export::write_gguf(const std::string& path) const {
   for (const ExportedTensor& one : tensors) {
     infos.push_back({one.name, gguf_encoding(one, encoding_), one.shape});
   }
-  GgufWriter writer(path, gguf_metadata(config_, pieces_, encoding_, last_part(options_.model)),
+  GgufWriter writer(path, gguf_metadata(config_, pieces_, encoding_, folder_name(options_.model)),
                     infos);
   for (size_t i = 0; i < tensors.size(); ++i) {
     write_encoded(tensors[i], infos[i].encoding,
                   [&](std::span<const std::byte> bytes) { writer.write(bytes); });
   }
   writer.finish();
+}
+
+/// The path of a file of the base that is to go with the model. A link that leads out of the base's
+/// folder is refused, as what it names may be no part of a model.
+std::string Export::companion(const std::string& name) const {
+  open_inside(options_.model, name);
+  return base_file(name);
 }
 
 /// The base's own tokenizer files, where it has them and the layout is its own; else those that
@@ -180,13 +161,13 @@ void Export::write_tokenizer(const StagedFolder& folder) const {
   const char* const kConfig = "tokenizer_config.json";
   const char* const kMap = "special_tokens_map.json";
   if (is_own && base_has(kConfig)) {
-    copy_tokenizer_config(base_file(kConfig), folder.file(kConfig), pieces_);
+    copy_tokenizer_config(companion(kConfig), folder.file(kConfig), pieces_);
   } else {
     write_tokenizer_config(folder.file(kConfig), config_, pieces_);
     write_file_atomically(folder.file("tokenizer.json"), tokenizer_json(pieces_));
   }
   if (is_own && base_has(kMap)) {
-    copy_file(base_file(kMap), folder.file(kMap));
+    copy_file(companion(kMap), folder.file(kMap));
   } else {
     write_special_tokens_map(folder.file(kMap), config_, pieces_);
   }
@@ -195,7 +176,7 @@ void Export::write_tokenizer(const StagedFolder& folder) const {
 void Export::write_generation(const StagedFolder& folder) const {
   const char* const kName = "generation_config.json";
   if (base_has(kName)) {
-    read_generation_config(base_file(kName));  // refuses a broken one
+    read_generation_config(companion(kName));  // refuses a broken one
     copy_file(base_file(kName), folder.file(kName));
     return;
   }
@@ -208,10 +189,15 @@ void Export::write_generation(const StagedFolder& folder) const {
 
 /// The Python files of an official release, which transformers runs if its user says so.
 void Export::copy_code(const StagedFolder& folder) const {
-  for (const fs::directory_entry& entry : fs::directory_iterator(options_.model)) {
-    if (entry.path().extension() != ".py" || !entry.is_regular_file()) continue;
-    copy_file(entry.path().string(), folder.file(entry.path().filename().string()));
+  std::error_code error;
+  for (fs::directory_iterator entry(options_.model, error), end; !error && entry != end;
+       entry.increment(error)) {
+    std::error_code ignored;
+    if (entry->path().extension() != ".py" || entry->is_directory(ignored)) continue;
+    const std::string name = entry->path().filename().string();
+    copy_file(companion(name), folder.file(name));
   }
+  require(!error, options_.model, ": must be a folder that can be listed: ", error.message());
 }
 
 void Export::write_card(const StagedFolder& folder) const {
@@ -220,28 +206,25 @@ void Export::write_card(const StagedFolder& folder) const {
   if (options_.layout == ExportLayout::kGguf) source.kind = ModelCardKind::kGguf;
   // A run leaves its adapter in RUN/adapter, and a model in RUN/model.
   const std::string& made = options_.adapter.empty() ? options_.model : options_.adapter;
-  const std::string run = (fs::absolute(made).lexically_normal() / "..").lexically_normal();
+  std::error_code ignored;
+  const fs::path whole = fs::absolute(made, ignored);
+  const std::string run = (whole.lexically_normal() / "..").lexically_normal();
   if (is_run_folder(run)) source.run = run;
   write_model_card(folder.path(), source);
 }
 
 ExportResult Export::run(const LoadProgress& progress) {
   check();
-  load(progress);
   StagedFolder folder(options_.out);
+  write_companions(folder);
+  load(progress);
   ExportResult result{check_, options_.out};
   switch (options_.layout) {
-    case ExportLayout::kBaichuan: {
-      ModelConfig config = config_;
-      config.dtype = data_type(encoding_);
-      write_folder(folder, baichuan_tensors(*model_));
-      copy_code(folder);
-      write_model_config(folder.file("config.json"), config);
+    case ExportLayout::kBaichuan:
+      write_weights(folder, baichuan_tensors(*model_));
       break;
-    }
     case ExportLayout::kLlama:
-      write_folder(folder, llama_tensors(*model_));
-      write_llama_config(folder.file("config.json"), config_, data_type(encoding_));
+      write_weights(folder, llama_tensors(*model_));
       break;
     case ExportLayout::kGguf: {
       const std::string name = concat("model-", name_of(encoding_), ".gguf");
@@ -250,7 +233,6 @@ ExportResult Export::run(const LoadProgress& progress) {
       break;
     }
   }
-  write_card(folder);
   folder.commit();
   return result;
 }

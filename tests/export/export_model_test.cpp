@@ -200,4 +200,15 @@ TEST_CASE("Export: the card names the base and no folder") {
   CHECK(card.find(merge.folder().path()) == std::string::npos);
 }
 
+TEST_CASE("Export: a base that is the working folder is named as the folder is") {
+  const ExportCase merge(export_config(PositionKind::kRope));
+  const fs::path before = fs::current_path();
+  fs::current_path(merge.base());
+  ExportOptions options = merge.options();
+  options.model = ".";
+  export_model(options);
+  fs::current_path(before);
+  CHECK(read_text(merge.out() + "/README.md").find("base_model: \"base\"\n") != std::string::npos);
+}
+
 }  // namespace radgpt
