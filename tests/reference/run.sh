@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run.sh PACKAGES SCRIPT: runs a script of this folder with the Python packages of a folder.
+# run.sh PACKAGES SCRIPT [ARGUMENT…]: runs a script of this folder with the Python packages of a
+# folder.
 set -euo pipefail
 if [ ! -e "$1/.installed" ]; then
   echo "skipped: no third_party/reference (docker/install_dependencies.sh --reference makes it)"
@@ -11,4 +12,4 @@ PYTHONPATH=$(realpath "$1")
 export PYTHONHASHSEED=0
 # One thread: products are too small for two, which wait for each other on a busy machine.
 export OMP_NUM_THREADS=1
-exec /usr/bin/python3 "$(dirname "${BASH_SOURCE[0]}")/$2"
+exec /usr/bin/python3 "$(dirname "${BASH_SOURCE[0]}")/$2" "${@:3}"
