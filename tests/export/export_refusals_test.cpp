@@ -123,6 +123,14 @@ const std::vector<Refusal> kCompanions = {
        fs::rename(merge.base(), options.model);
      },
      ErrorKind::kInput, "the folder's name must be UTF-8"},
+    {"special_tokens_map.json a link to itself", PositionKind::kRope,
+     [](const ExportCase& merge, ExportOptions&) {
+       fs::create_symlink("special_tokens_map.json", merge.base() + "/special_tokens_map.json");
+     },
+     ErrorKind::kInput, "special_tokens_map.json: "},
+    {"out a link to itself", PositionKind::kRope,
+     [](const ExportCase& merge, ExportOptions&) { fs::create_symlink("out", merge.out()); },
+     ErrorKind::kInput, "must be absent or an empty folder"},
     {"out a broken link", PositionKind::kRope,
      [](const ExportCase& merge, ExportOptions&) { fs::create_symlink("none", merge.out()); },
      ErrorKind::kInput, "must be absent or an empty folder"},
