@@ -43,8 +43,8 @@ struct ExportResult {
 /// 100 MB. The probe prompts of MergeCheck see the weights in memory, before they are encoded.
 ///
 /// The folder is there wholly or not at all. Throws Error(kInput) for what cannot be read or
-/// exported, an out folder with something in it, a file of the base that is a link out of it
-/// (open_inside), an adapter of another model, NaN or infinity in a weight; Error(kNumeric) as
+/// exported, an out folder with something in it, a file of the base that is a link out of
+/// its folder, an adapter of another model, NaN or infinity in a weight; Error(kNumeric) as
 /// merge_and_check; Error(kEnvironment) for the disk. All but what the weights and the adapter are
 /// refused for is refused before they are read. `progress` hears of the loading.
 ExportResult export_model(const ExportOptions& options, const LoadProgress& progress = {});

@@ -32,7 +32,8 @@ struct GgufTensor {
 /// metadata, what each tensor is, then the tensors, each at a multiple of 32 bytes. The tensors are
 /// streamed in the given order, so a model larger than memory can be written; the file appears
 /// whole at `finish` (AtomicFile). Throws Error(kInput) for a name above 63 bytes or one twice, a
-/// tensor of no or more than 4 dimensions or of no elements, and columns that are no whole blocks of the encoding.
+/// tensor of no or more than 4 dimensions or of no elements, and columns that are no whole blocks
+/// of the encoding.
 class GgufWriter {
  public:
   GgufWriter(const std::string& path, const GgufMetadata& metadata,
