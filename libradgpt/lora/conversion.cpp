@@ -19,6 +19,12 @@ namespace {
 
 constexpr int kMostLayers = 4096;
 
+/// What all pairs of a file have in common.
+struct Source {
+  std::string path;
+  bool rslora = false;
+};
+
 /// One low-rank pair as files have it.
 struct Pair {
   LoraModule module;
@@ -98,7 +104,7 @@ std::pair<int64_t, int64_t> used_columns(const at::Tensor& b) {
   return {first, last + 1 - first};
 }
 
-std::vector<Pair> split(const Pair& packed, bool rslora) {
+std::vector<Pair> split(const Pair& packed, const Source& source) {
   std::vector<Pair> thirds;
   const std::vector<at::Tensor> rows = packed.b.chunk(3, 0);
   std::set<int64_t> firsts;
@@ -118,7 +124,7 @@ std::vector<Pair> split(const Pair& packed, bool rslora) {
         packed.module, packed.a.narrow(0, first, count), rows[part].narrow(1, first, count), {}};
     third.module.target = &target_named(name);
     third.module.rank = count;
-    third.module.alpha = alpha_of(third.module, rslora);
+    third.module.alpha = alpha_of(third.module, source.rslora);
     if (packed.magnitude.defined()) third.magnitude = packed.magnitude.chunk(3, 0)[part];
     thirds.push_back(std::move(third));
   }
@@ -140,22 +146,23 @@ double scale_of_all(const std::vector<const Pair*>& thirds) {
 }
 
 /// The thirds of one layer, of which some may be missing, as W_pack's.
-Pair pack(const std::vector<const Pair*>& thirds, bool rslora) {
+Pair pack(const std::vector<const Pair*>& thirds, const Source& source) {
   const Pair& first = *thirds.front();
   const int64_t third_rows = first.b.size(0);
   const bool shared = share_one_a(thirds);
   int64_t rank = shared ? first.module.rank : 0;
   for (const Pair* third : thirds) {
-    require(third->b.size(0) == third_rows && third->a.size(1) == first.a.size(1),
-            module_name(third->module), ": must be of the size of ", module_name(first.module),
-            ", B [", third_rows, ", rank], got [", third->b.size(0), ", rank]");
+    require(third->b.size(0) == third_rows && third->a.size(1) == first.a.size(1), source.path,
+            ": ", module_name(third->module), ": must be of the size of ",
+            module_name(first.module), ", B [", third_rows, ", rank], got [", third->b.size(0),
+            ", rank]");
     if (!shared) rank += third->module.rank;
   }
   Pair packed{first.module, first.a, at::zeros({3 * third_rows, rank}), {}};
   packed.module.target = &target_named("W_pack");
   packed.module.rank = rank;
   packed.module.scale = scale_of_all(thirds);
-  if (!shared) packed.module.alpha = alpha_of(packed.module, rslora);
+  if (!shared) packed.module.alpha = alpha_of(packed.module, source.rslora);
   std::vector<at::Tensor> rows_of_a, magnitudes;
   int64_t column = 0;
   for (const Pair* third : thirds) {
@@ -169,18 +176,19 @@ Pair pack(const std::vector<const Pair*>& thirds, bool rslora) {
   }
   if (!shared) packed.a = at::cat(rows_of_a, 0);
   if (magnitudes.empty()) return packed;
-  require(thirds.size() == 3, module_name(first.module),
+  require(thirds.size() == 3, source.path, ": ", module_name(first.module),
           ": q_proj, k_proj and v_proj must all be adapted for W_pack to take DoRA's lengths, got ",
           thirds.size(), " of them");
   packed.magnitude = at::cat(magnitudes);
   return packed;
 }
 
-std::vector<Pair> converted(const std::vector<Pair>& pairs, ProjectionNames names, bool rslora) {
+std::vector<Pair> converted(const std::vector<Pair>& pairs, ProjectionNames names,
+                            const Source& source) {
   std::vector<Pair> result;
   std::vector<const Pair*> thirds;  // of the layer at hand
   const auto close = [&] {
-    if (!thirds.empty()) result.push_back(pack(thirds, rslora));
+    if (!thirds.empty()) result.push_back(pack(thirds, source));
     thirds.clear();
   };
   for (const Pair& pair : pairs) {
@@ -189,7 +197,7 @@ std::vector<Pair> converted(const std::vector<Pair>& pairs, ProjectionNames name
     if (waits) {
       thirds.push_back(&pair);
     } else if (is_packed(*pair.module.target) && names == ProjectionNames::kSplit) {
-      for (Pair& third : split(pair, rslora)) result.push_back(std::move(third));
+      for (Pair& third : split(pair, source)) result.push_back(std::move(third));
     } else {
       result.push_back(pair);
     }
@@ -280,7 +288,7 @@ void convert_adapter(const std::string& from, const std::string& to, ProjectionN
   AdapterConfig config = read_adapter_config(from);
   AdapterTensors file = read_adapter_tensors(from);
   const std::vector<Pair> pairs =
-      converted(take_pairs(file, config.options), names, config.options.rslora);
+      converted(take_pairs(file, config.options), names, {file.path, config.options.rslora});
   for (const auto& [name, tensor] : file.tensors) {  // what is left
     const bool is_head =
         std::any_of(config.heads.begin(), config.heads.end(), [&, &key = name](const auto& head) {
