@@ -16,7 +16,7 @@ namespace {
 /// What of a card depends on its kind alone.
 struct KindText {
   const char* title;
-  const char* library;
+  const char* framework;
   const char* what;
   const char* load;
 };
@@ -101,7 +101,7 @@ class Card {
 void add_front_matter(Card& card, const KindText& kind, const std::string& base,
                       ModelCardKind card_kind) {
   card.line("---\nlanguage:\n- zh");
-  card.line(concat("library_name: ", kind.library));
+  card.line(concat("library_name: ", kind.framework));
   if (!base.empty()) {
     card.line("base_model: " + nlohmann::json(hub_name(base)).dump());
     if (card_kind == ModelCardKind::kAdapter) card.line("base_model_relation: adapter");
