@@ -81,7 +81,7 @@ class Baichuan {
 
   /// Reads config.json and the weights (WeightFolder: safetensors or pytorch_model.bin, one file or
   /// shards with their index) of a folder in Hugging Face layout, straight into this model's
-  /// memory, in the order of the files: the peak is the weights and some 8 MB pieces. Floating
+  /// memory, in the order of the files: the peak is the weights and a piece of 2 MB. Floating
   /// types are converted; `rotary_emb.inv_freq` tensors are skipped. Throws Error(kInput) naming
   /// file and tensor for a missing or unexpected tensor and for a wrong shape or type.
   static std::unique_ptr<Baichuan> load(const std::string& folder, const at::TensorOptions& options,
