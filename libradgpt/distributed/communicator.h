@@ -1,0 +1,100 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "libradgpt/base/error.h"
+#include "libradgpt/distributed/rank_environment.h"
+
+namespace radgpt {
+
+/// How ranks are connected.
+struct CommunicatorOptions {
+  /// Network interface (eth0) or address of this machine that other ranks reach it by, the only one
+  /// that is listened on; empty: the one from which the store's address is reached.
+  std::string interface;
+  double start_timeout = 600;    ///< seconds for all ranks to connect and to come to the first verb
+  double timeout = 120;          ///< seconds that a rank is waited for in any later verb
+  at::Device device = at::kCPU;  ///< of the tensors; CUDA: NCCL, on the current device
+};
+
+/// A verb under way: its tensors are neither to be changed nor read before `wait` returns.
+/// Destroyed before that, it waits.
+class Transfer {
+ public:
+  class State;
+
+  Transfer();  ///< nothing to wait for
+  explicit Transfer(std::unique_ptr<State> state);
+  ~Transfer();
+  Transfer(Transfer&&) noexcept;
+  Transfer& operator=(Transfer&&) noexcept;
+
+  /// On a GPU the current stream waits, not the caller. Throws Error as the verbs of Communicator.
+  void wait();
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+/// The ranks of a run and what they can do together, over LibTorch's c10d: Gloo for processors,
+/// NCCL for GPUs. All ranks call the same verbs in the same order, from one thread at a time.
+///
+/// A rank that does not answer ends the verb of the others with Error(kPeer): one line that names
+/// rank, host and step, at once if its process has died, after the time-out if it hangs or its
+/// network is cut. Nothing works after that.
+///
+/// Store and Gloo neither authenticate nor encrypt: whoever reaches the interface can take part.
+class Communicator {
+ public:
+  /// A process on its own; every verb is a copy.
+  Communicator();
+  /// Meets the other ranks. Throws Error: kInput for an interface that is not there, kEnvironment
+  /// for a port in use, kPeer for a host that cannot be found or reached and for ranks that have
+  /// not come within start_timeout, which it lists.
+  Communicator(const RankEnvironment& environment, const CommunicatorOptions& options);
+  ~Communicator();
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  int rank() const;
+  int size() const;
+  /// "rank 3 (host-b)", for messages.
+  std::string name(int rank) const;
+
+  /// Elements [0, send_counts[0]) of the flat `send` go to rank 0, the next send_counts[1] to rank
+  /// 1, …; `receive` gets receive_counts[r] elements of each rank r, in the order of ranks. Both
+  /// contiguous, of one type.
+  Transfer exchange(at::Tensor receive, std::vector<int64_t> receive_counts, at::Tensor send,
+                    std::vector<int64_t> send_counts);
+  /// all[r] = mine of rank r; all [size, …], contiguous as `mine` [...]. `mine` may be all[rank].
+  Transfer gather(at::Tensor all, at::Tensor mine);
+  /// values = sum over ranks, in an order of c10d's own; the same bits on every rank.
+  Transfer sum(at::Tensor values);
+  /// values = those of rank 0.
+  Transfer broadcast(at::Tensor values);
+
+  /// A text of each rank, in the order of ranks.
+  std::vector<std::string> gather_texts(const std::string& mine);
+  /// Throws Error(kind) on every rank, naming `what` and the first rank whose `value` is not that
+  /// of rank 0, unless there is none.
+  void require_same(const std::string& what, const std::string& value, ErrorKind kind);
+
+  /// Says where this rank is, for messages of others.
+  void enter_step(int64_t step);
+
+  /// Bytes that this rank has sent so far, and seconds it has waited in Transfer::wait.
+  int64_t bytes_sent() const;
+  double seconds_waited() const;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace radgpt
