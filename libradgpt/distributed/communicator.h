@@ -18,8 +18,11 @@ struct CommunicatorOptions {
   /// Network interface (eth0) or address of this machine that other ranks reach it by, the only one
   /// that is listened on; empty: the one from which the store's address is reached.
   std::string interface;
-  double start_timeout = 600;    ///< seconds for all ranks to connect and to come to the first verb
-  double timeout = 120;          ///< seconds that a rank is waited for in any later verb
+  double start_timeout = 600;  ///< seconds for all ranks to connect and to come to the first verb
+  double timeout = 120;        ///< seconds that a rank is waited for in any later verb
+  /// Called on another thread when a rank has failed and this one has not come to a verb within a
+  /// second, because it computes or hangs itself: to end the process, say. May be empty.
+  std::function<void(const Error&)> on_failure = {};
   at::Device device = at::kCPU;  ///< of the tensors; CUDA: NCCL, on the current device
 };
 
@@ -58,6 +61,8 @@ class Communicator {
   /// for a port in use, kPeer for a host that cannot be found or reached and for ranks that have
   /// not come within start_timeout, which it lists.
   Communicator(const RankEnvironment& environment, const CommunicatorOptions& options);
+  /// Waits for all ranks to come here, at most the time-out: a rank that left earlier would take
+  /// the store along. Not after an error.
   ~Communicator();
   Communicator(const Communicator&) = delete;
   Communicator& operator=(const Communicator&) = delete;
@@ -79,6 +84,8 @@ class Communicator {
   /// values = those of rank 0.
   Transfer broadcast(at::Tensor values);
 
+  /// Numbers, equally many, of each rank, in the order of ranks. Like all that follow, it waits.
+  std::vector<std::vector<double>> gather_numbers(const std::vector<double>& mine);
   /// A text of each rank, in the order of ranks.
   std::vector<std::string> gather_texts(const std::string& mine);
   /// Throws Error(kind) on every rank, naming `what` and the first rank whose `value` is not that
@@ -88,11 +95,16 @@ class Communicator {
   /// Says where this rank is, for messages of others.
   void enter_step(int64_t step);
 
+  /// This rank ends with an error that the others have no part in: their next verb fails with its
+  /// kind, so that whoever restarts ranks sees whether that can help.
+  void end_with(const Error& error);
+
   /// Bytes that this rank has sent so far, and seconds it has waited in Transfer::wait.
   int64_t bytes_sent() const;
   double seconds_waited() const;
 
  private:
+  friend class Transfer;
   class State;
   std::unique_ptr<State> state_;
 };

@@ -1,0 +1,307 @@
+#define USE_C10D_GLOO
+
+#include "libradgpt/distributed/communicator.h"
+
+#include <c10/util/Logging.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <numeric>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+
+#include "libradgpt/distributed/device_backend.h"
+#include "libradgpt/distributed/peer_watch.h"
+#include "libradgpt/distributed/rendezvous.h"
+
+namespace radgpt {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using WorkPointer = c10::intrusive_ptr<c10d::Work>;
+
+std::chrono::milliseconds milliseconds(double seconds) {
+  return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+}
+
+/// c10d prints every lost connection with a stack trace; here it is an Error.
+void silence_warnings() {
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_ERROR;
+}
+
+c10::intrusive_ptr<c10d::Backend> make_gloo(const c10::intrusive_ptr<c10d::Store>& store,
+                                            const RankEnvironment& environment,
+                                            const std::string& address,
+                                            std::chrono::milliseconds timeout) {
+  const auto options = c10d::ProcessGroupGloo::Options::create(timeout);
+  options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(address));
+  return c10::make_intrusive<c10d::ProcessGroupGloo>(store, environment.rank, environment.size,
+                                                     options);
+}
+
+}  // namespace
+
+DeviceBackendMaker& device_backend_maker() {
+  static DeviceBackendMaker maker = nullptr;
+  return maker;
+}
+
+class Communicator::State {
+ public:
+  State() = default;
+  State(const RankEnvironment& environment, const CommunicatorOptions& options);
+
+  bool is_alone() const { return !watch_; }
+  c10d::Backend& backend_of(const at::Tensor& tensor);
+  std::chrono::milliseconds next_timeout();
+  /// Starts a verb; `tensors` live until it ends.
+  template <typename Start>
+  Transfer start(std::vector<at::Tensor> tensors, int64_t bytes, const Start& start);
+  void wait(const WorkPointer& work);
+  [[noreturn]] void fail_as_peer(const std::exception& error);
+
+  int rank = 0;
+  int size = 1;
+  std::vector<std::string> hosts;
+  CommunicatorOptions options;
+  c10::intrusive_ptr<c10d::Store> store;
+  std::unique_ptr<PeerWatch> watch_;
+  c10::intrusive_ptr<c10d::Backend> gloo;
+  c10::intrusive_ptr<c10d::Backend> device;
+  bool started = false;
+  bool failed = false;
+  int64_t bytes_sent = 0;
+  double seconds_waited = 0;
+};
+
+class Transfer::State {
+ public:
+  Communicator::State* communicator;
+  WorkPointer work;
+  std::vector<at::Tensor> tensors;
+};
+
+Transfer::Transfer() = default;
+Transfer::Transfer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Transfer::Transfer(Transfer&&) noexcept = default;
+
+Transfer& Transfer::operator=(Transfer&& other) noexcept {
+  std::swap(state_, other.state_);
+  return *this;
+}
+
+Transfer::~Transfer() {
+  try {
+    wait();
+  } catch (const std::exception&) {  // whoever cares has waited
+  }
+}
+
+void Transfer::wait() {
+  if (!state_) return;
+  const std::unique_ptr<State> state = std::move(state_);
+  state->communicator->wait(state->work);
+}
+
+Communicator::State::State(const RankEnvironment& environment, const CommunicatorOptions& given)
+    : rank(environment.rank), size(environment.size), options(given) {
+  silence_warnings();
+  const Rendezvous rendezvous = meet(environment, options);
+  hosts = rendezvous.hosts;
+  store = c10::make_intrusive<c10d::PrefixStore>(rendezvous.prefix, rendezvous.store);
+  watch_ = std::make_unique<PeerWatch>(rendezvous, rank, options.on_failure);
+  const auto timeout = milliseconds(options.timeout);
+  try {
+    gloo = make_gloo(c10::make_intrusive<c10d::PrefixStore>("gloo", store), environment,
+                     rendezvous.address, timeout);
+    if (options.device.is_cuda()) {
+      require(device_backend_maker() != nullptr, "distributed: this build has no NCCL");
+      device = device_backend_maker()(c10::make_intrusive<c10d::PrefixStore>("nccl", store), rank,
+                                      size, timeout);
+    }
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    fail_as_peer(error);
+  }
+}
+
+c10d::Backend& Communicator::State::backend_of(const at::Tensor& tensor) {
+  require(tensor.is_cpu() || device, "communicator: tensors must be on ", options.device, ", got ",
+          tensor.device());
+  return tensor.is_cpu() ? *gloo : *device;
+}
+
+std::chrono::milliseconds Communicator::State::next_timeout() {
+  const bool first = !started;
+  started = true;
+  return milliseconds(first ? options.start_timeout : options.timeout);
+}
+
+template <typename Start>
+Transfer Communicator::State::start(std::vector<at::Tensor> tensors, int64_t bytes,
+                                    const Start& start) {
+  if (const std::optional<Error> verdict = watch_->verdict()) {
+    failed = true;
+    throw *verdict;
+  }
+  watch_->enter_verb();
+  bytes_sent += bytes;
+  auto state = std::make_unique<Transfer::State>();
+  state->communicator = this;
+  try {
+    state->work = start(backend_of(tensors.front()));
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    fail_as_peer(error);
+  }
+  state->tensors = std::move(tensors);
+  return Transfer(std::move(state));
+}
+
+void Communicator::State::wait(const WorkPointer& work) {
+  const auto begin = Clock::now();
+  try {
+    work->wait();
+  } catch (const std::exception& error) {
+    fail_as_peer(error);
+  }
+  seconds_waited += std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+void Communicator::State::fail_as_peer(const std::exception& error) {
+  failed = true;
+  const bool late = std::string_view(error.what()).find("imed out") != std::string_view::npos;
+  throw watch_->explain(late ? concat("did not answer within ", options.timeout, " s")
+                             : "broke the connection");
+}
+
+Communicator::Communicator() : state_(std::make_unique<State>()) {}
+
+Communicator::Communicator(const RankEnvironment& environment, const CommunicatorOptions& options)
+    : state_(environment.size == 1 ? std::make_unique<State>()
+                                   : std::make_unique<State>(environment, options)) {}
+
+Communicator::~Communicator() {
+  if (!state_->is_alone() && !state_->failed) state_->watch_->finish(state_->options.timeout);
+}
+
+int Communicator::rank() const { return state_->rank; }
+int Communicator::size() const { return state_->size; }
+
+std::string Communicator::name(int rank) const {
+  if (state_->is_alone()) return "rank 0";
+  return concat("rank ", rank, " (", state_->hosts.at(static_cast<size_t>(rank)), ")");
+}
+
+Transfer Communicator::exchange(at::Tensor receive, std::vector<int64_t> receive_counts,
+                                at::Tensor send, std::vector<int64_t> send_counts) {
+  State& state = *state_;
+  if (state.is_alone()) {
+    receive.copy_(send);
+    return {};
+  }
+  const int64_t own = send_counts.at(static_cast<size_t>(state.rank));
+  const int64_t bytes = (send.numel() - own) * static_cast<int64_t>(send.element_size());
+  return state.start({receive, send}, bytes, [&](c10d::Backend& backend) {
+    c10d::AllToAllOptions options;
+    options.timeout = state.next_timeout();
+    return backend.alltoall_base(receive, send, receive_counts, send_counts, options);
+  });
+}
+
+Transfer Communicator::gather(at::Tensor all, at::Tensor mine) {
+  State& state = *state_;
+  if (state.is_alone()) {
+    all.copy_(mine.unsqueeze(0));
+    return {};
+  }
+  const auto bytes = static_cast<int64_t>(mine.nbytes()) * (state.size - 1);
+  at::Tensor row = mine.unsqueeze(0);
+  return state.start({all, row}, bytes, [&](c10d::Backend& backend) {
+    c10d::AllgatherOptions options;
+    options.timeout = state.next_timeout();
+    return backend._allgather_base(all, row, options);
+  });
+}
+
+Transfer Communicator::sum(at::Tensor values) {
+  State& state = *state_;
+  if (state.is_alone()) return {};
+  const auto bytes = static_cast<int64_t>(values.nbytes()) * 2 * (state.size - 1) / state.size;
+  std::vector<at::Tensor> tensors = {values};
+  return state.start(tensors, bytes, [&](c10d::Backend& backend) {
+    c10d::AllreduceOptions options;
+    options.timeout = state.next_timeout();
+    return backend.allreduce(tensors, options);
+  });
+}
+
+Transfer Communicator::broadcast(at::Tensor values) {
+  State& state = *state_;
+  if (state.is_alone()) return {};
+  const int64_t bytes = state.rank == 0 ? static_cast<int64_t>(values.nbytes()) : 0;
+  std::vector<at::Tensor> tensors = {values};
+  return state.start(tensors, bytes, [&](c10d::Backend& backend) {
+    c10d::BroadcastOptions options;
+    options.timeout = state.next_timeout();
+    return backend.broadcast(tensors, options);
+  });
+}
+
+std::vector<std::vector<double>> Communicator::gather_numbers(const std::vector<double>& mine) {
+  const auto count = static_cast<int64_t>(mine.size());
+  const at::Tensor own = at::tensor(mine, at::kDouble);
+  const at::Tensor all = at::empty({size(), count}, at::kDouble);
+  gather(all, own).wait();
+  std::vector<std::vector<double>> numbers;
+  for (int rank = 0; rank < size(); ++rank) {
+    const double* first = all[rank].const_data_ptr<double>();
+    numbers.emplace_back(first, first + count);
+  }
+  return numbers;
+}
+
+std::vector<std::string> Communicator::gather_texts(const std::string& mine) {
+  size_t longest = 0;
+  const auto lengths = gather_numbers({static_cast<double>(mine.size())});
+  for (const auto& length : lengths) longest = std::max(longest, static_cast<size_t>(length[0]));
+  at::Tensor own = at::zeros({static_cast<int64_t>(longest) + 1}, at::kByte);
+  std::copy(mine.begin(), mine.end(), own.mutable_data_ptr<uint8_t>());
+  const at::Tensor all = at::empty({size(), own.numel()}, at::kByte);
+  gather(all, own).wait();
+  std::vector<std::string> texts;
+  for (int rank = 0; rank < size(); ++rank) {
+    const auto* first = reinterpret_cast<const char*>(all[rank].const_data_ptr<uint8_t>());
+    texts.emplace_back(first, static_cast<size_t>(lengths[static_cast<size_t>(rank)][0]));
+  }
+  return texts;
+}
+
+void Communicator::require_same(const std::string& what, const std::string& value, ErrorKind kind) {
+  const std::vector<std::string> values = gather_texts(value);
+  for (int rank = 1; rank < size(); ++rank) {
+    if (values[static_cast<size_t>(rank)] == values[0]) continue;
+    state_->failed = true;  // every rank fails here by itself
+    fail(kind, name(rank), ": its ", what, " must be that of ", name(0), ", got another");
+  }
+}
+
+void Communicator::enter_step(int64_t step) {
+  if (!state_->is_alone()) state_->watch_->enter_step(step);
+}
+
+void Communicator::end_with(const Error& error) {
+  if (state_->is_alone() || state_->failed) return;
+  state_->failed = true;
+  state_->watch_->accuse_self(error.kind());
+}
+
+int64_t Communicator::bytes_sent() const { return state_->bytes_sent; }
+double Communicator::seconds_waited() const { return state_->seconds_waited; }
+
+}  // namespace radgpt

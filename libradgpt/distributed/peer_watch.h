@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "libradgpt/base/error.h"
+#include "libradgpt/distributed/rendezvous.h"
+
+namespace radgpt {
+
+/// Finds out who is to blame when ranks stop answering, and tells all others.
+///
+/// A thread of its own writes a sign of life into the store every tenth of a second: a count, the
+/// step, and how many verbs the rank has come to. When a verb fails, its rank calls the roll:
+/// whoever shows no further sign within half a second is dead, stopped or cut off; else whoever has
+/// come to the fewest verbs hangs. The first accusation in the store is the verdict that every rank
+/// gives; so one that fails because of another's end names the first.
+class PeerWatch {
+ public:
+  /// `on_failure` is called on the watch's thread, once, when there is a verdict and this rank has
+  /// not asked for it within a second, because it computes or hangs itself.
+  PeerWatch(const Rendezvous& rendezvous, int rank, std::function<void(const Error&)> on_failure);
+  /// Ends the thread, or leaves it behind if the store does not answer.
+  ~PeerWatch();
+  PeerWatch(const PeerWatch&) = delete;
+  PeerWatch& operator=(const PeerWatch&) = delete;
+
+  void enter_step(int64_t step);
+  void enter_verb();
+
+  /// The verdict so far.
+  std::optional<Error> verdict();
+  /// Why a verb has failed: the verdict, or an accusation made by calling the roll. `what` is what
+  /// was seen, as "closed the connection" or "did not answer within 5 s". Takes at most about a
+  /// second and a half.
+  Error explain(const std::string& what);
+  /// Tells all others that this rank ends with an error of its own.
+  void accuse_self(ErrorKind kind);
+  /// Waits until every rank has said so, at most `seconds`: then nobody needs this rank any more.
+  void finish(double seconds);
+
+ private:
+  struct Shared;
+  static void watch(const std::shared_ptr<Shared>& shared);
+
+  std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace radgpt

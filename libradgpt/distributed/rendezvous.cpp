@@ -1,0 +1,132 @@
+#include "libradgpt/distributed/rendezvous.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+
+#include "libradgpt/base/error.h"
+#include "libradgpt/distributed/network_address.h"
+
+namespace radgpt {
+
+namespace {
+
+using Bytes = std::vector<uint8_t>;
+
+std::chrono::milliseconds milliseconds(double seconds) {
+  return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+}
+
+Bytes bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
+std::string text_of(const Bytes& bytes) { return {bytes.begin(), bytes.end()}; }
+
+std::string rank_key(int rank) { return concat("rank/", rank); }
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
+/// Writes a value that must be the first of its key, and gives the first one back.
+std::string first_value(c10d::Store& store, const std::string& key, const std::string& value) {
+  return text_of(store.compareSet(key, {}, bytes_of(value)));
+}
+
+c10::intrusive_ptr<c10d::TCPStore> open_store(const RankEnvironment& environment,
+                                              const std::string& address, double timeout) {
+  c10d::TCPStoreOptions store;
+  store.port = environment.port;
+  store.waitWorkers = false;
+  store.timeout = milliseconds(timeout);
+  FileDescriptor socket(environment.listening_socket);
+  if (environment.rank == 0 && environment.keeper == StoreKeeper::kRankZero) {
+    if (socket.get() < 0) socket = listen_at(address, environment.port);
+    store.isServer = true;
+    store.port = port_of(socket);
+    store.masterListenFd = socket.release();
+  }
+  try {
+    return c10::make_intrusive<c10d::TCPStore>(address, store);
+  } catch (const std::exception&) {
+    fail(ErrorKind::kPeer, "rank ", environment.rank, ": must reach ",
+         environment.keeper == StoreKeeper::kAgent ? "the launcher's store" : "rank 0", " at ",
+         environment.address, " port ", environment.port, ", got no answer within ", timeout, " s");
+  }
+}
+
+/// Throws Error unless this rank is the only one of its number in a run of its size.
+void register_rank(c10d::Store& store, const RankEnvironment& environment) {
+  const std::string size = std::to_string(environment.size);
+  const std::string size_of_first = first_value(store, "size", size);
+  require(size_of_first == size, "rank ", environment.rank, ": must be one of ", size_of_first,
+          " ranks as the others are, got ", size);
+  const std::string self = concat(host_name(), ' ', getpid());
+  const std::string holder = first_value(store, rank_key(environment.rank), self);
+  require(holder == self, "rank ", environment.rank, ": must be taken by one process, got ", self,
+          " beside ", holder);
+}
+
+/// Names at most five ranks.
+std::string list_ranks(const std::vector<int>& ranks) {
+  constexpr size_t kNamed = 5;
+  std::string list;
+  for (size_t i = 0; i < std::min(ranks.size(), kNamed); ++i) {
+    list += concat(i == 0 ? "rank " : ", ", ranks[i]);
+  }
+  return ranks.size() > kNamed ? concat(list, " and ", ranks.size() - kNamed, " more") : list;
+}
+
+std::vector<std::string> wait_for_hosts(c10d::Store& store, int size, double timeout) {
+  std::vector<std::string> keys;
+  for (int rank = 0; rank < size; ++rank) keys.push_back(rank_key(rank));
+  try {
+    store.wait(keys, milliseconds(timeout));
+  } catch (const std::exception&) {
+    std::vector<int> missing;
+    for (int rank = 0; rank < size; ++rank) {
+      if (!store.check({rank_key(rank)})) missing.push_back(rank);
+    }
+    fail(ErrorKind::kPeer, "all ", size, " ranks must come within ", timeout,
+         " s (distributed.start_timeout), got none of ", list_ranks(missing));
+  }
+  std::vector<std::string> hosts;
+  for (const std::string& key : keys) {
+    const std::string self = text_of(store.get(key));
+    hosts.push_back(self.substr(0, self.find(' ')));
+  }
+  return hosts;
+}
+
+}  // namespace
+
+Rendezvous meet(const RankEnvironment& environment, const CommunicatorOptions& options) {
+  const double timeout = options.start_timeout;
+  Rendezvous found;
+  std::string store_address = resolve_host(environment.address, timeout);
+  found.address = options.interface.empty() ? route_source(store_address)
+                                            : interface_address(options.interface);
+  const bool by_rank = environment.keeper == StoreKeeper::kRankZero;
+  // In a cluster the name of rank 0 may be that of a service, which is no address of its machine.
+  if (environment.rank == 0 && by_rank) store_address = found.address;
+  found.store = open_store(environment, store_address, timeout);
+  found.prefix = concat("radgpt/", environment.generation);
+  found.keeper = by_rank ? "rank 0" : "the launcher's agent";
+  c10d::PrefixStore store(found.prefix, found.store);
+  try {
+    register_rank(store, environment);
+    found.hosts = wait_for_hosts(store, environment.size, timeout);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception&) {
+    fail(ErrorKind::kPeer, "rank ", environment.rank, ": the store of ", found.keeper, " at ",
+         environment.address, " port ", environment.port, " went away");
+  }
+  return found;
+}
+
+c10::intrusive_ptr<c10d::Store> connect_again(const Rendezvous& rendezvous) {
+  return c10::make_intrusive<c10d::PrefixStore>(rendezvous.prefix, rendezvous.store->clone());
+}
+
+}  // namespace radgpt

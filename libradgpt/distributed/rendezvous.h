@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <torch/csrc/distributed/c10d/Store.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <vector>
+
+#include "libradgpt/distributed/communicator.h"
+#include "libradgpt/distributed/rank_environment.h"
+
+namespace radgpt {
+
+/// What ranks have once they have found each other.
+struct Rendezvous {
+  c10::intrusive_ptr<c10d::TCPStore> store;
+  std::string prefix;              ///< of the keys of this generation
+  std::string keeper;              ///< who keeps the store, for messages
+  std::string address;             ///< of this machine, numeric: what other ranks reach it by
+  std::vector<std::string> hosts;  ///< of each rank
+};
+
+/// Resolves addresses, makes or joins the store and waits for all ranks, as Communicator says.
+Rendezvous meet(const RankEnvironment& environment, const CommunicatorOptions& options);
+
+/// A view of the store's keys of this generation over a connection of its own.
+c10::intrusive_ptr<c10d::Store> connect_again(const Rendezvous& rendezvous);
+
+}  // namespace radgpt

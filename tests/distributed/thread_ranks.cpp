@@ -1,0 +1,44 @@
+#include "tests/distributed/thread_ranks.h"
+
+#include <exception>
+#include <thread>
+#include <vector>
+
+#include "libradgpt/distributed/network_address.h"
+
+namespace radgpt {
+
+void run_thread_ranks(int size, const std::function<void(Communicator&)>& rank_main,
+                      const CommunicatorOptions& options) {
+  FileDescriptor listening = listen_at("127.0.0.1", 0);
+  RankEnvironment environment;
+  environment.size = size;
+  environment.address = "127.0.0.1";
+  environment.port = port_of(listening);
+  const int socket = size > 1 ? listening.release() : -1;  // rank 0 closes it
+  std::vector<std::exception_ptr> ends(static_cast<size_t>(size));
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < size; ++rank) {
+    environment.rank = environment.local_rank = rank;
+    environment.listening_socket = rank == 0 ? socket : -1;
+    threads.emplace_back([&rank_main, &options, environment, end = &ends[rank]] {
+      try {
+        Communicator communicator(environment, options);
+        try {
+          rank_main(communicator);
+        } catch (const Error& error) {
+          communicator.end_with(error);
+          throw;
+        }
+      } catch (...) {
+        *end = std::current_exception();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::exception_ptr& end : ends) {
+    if (end) std::rethrow_exception(end);
+  }
+}
+
+}  // namespace radgpt
