@@ -33,16 +33,18 @@ using VariableLookup = std::function<std::optional<std::string>(const std::strin
 ///
 ///   torchrun   RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT, with
 ///              TORCHELASTIC_USE_AGENT_STORE and TORCHELASTIC_RESTART_COUNT
-///   variables  the same five, set by hand or by Kubernetes; LOCAL_RANK may be left out
+///   variables  the same five, set by hand or by Kubernetes; without LOCAL_RANK it is 0
 ///   Open MPI   OMPI_COMM_WORLD_RANK, _SIZE, _LOCAL_RANK, _LOCAL_SIZE
 ///   Slurm      SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_LOCALID, SLURM_STEP_NODELIST of a step
 ///              (srun); a batch script outside of one is a process of its own
 ///
-/// MASTER_ADDR and MASTER_PORT may be given beside the variables of Open MPI and Slurm too; without
-/// them Slurm's first host, Open MPI's own (only where all ranks share a machine), and a port made
-/// from the number of the job are taken. With none of them: one rank.
+/// MASTER_ADDR and MASTER_PORT may be given beside the variables of Open MPI and Slurm too. Without
+/// them the address is 127.0.0.1 where all ranks share a machine, else the first host of Slurm's
+/// list (Open MPI names none); the port, in [20000, 32000), is made from the job's number, so two
+/// jobs on a machine hardly ever meet. With none of all these: one rank.
 ///
-/// Throws Error(kInput) naming the variable for one that is missing, no number, or out of range.
+/// Throws Error(kInput) naming the variable for one that is missing, no number, or out of range,
+/// and for a RANK that is not the launcher's own: one for all would make every process rank 0.
 RankEnvironment read_rank_environment(const VariableLookup& variable);
 
 /// The same, of this process.
