@@ -137,6 +137,8 @@ TEST_CASE("Layering: calls that run programs or load code are faults") {
   }
   CHECK(banned_call_faults("libradgpt/data/task.cpp", "load(path);  // not torch::load").empty());
   CHECK(banned_call_faults("libradgpt/data/task.cpp", "file_system(path);").empty());
+  CHECK(banned_call_faults("libradgpt/distributed/local_ranks.cpp", "fork();").empty());
+  CHECK(banned_call_faults("libradgpt/distributed/local_ranks.cpp", "execv(path, a);").size() == 1);
 }
 
 TEST_CASE("Layering: a file of one line too many is a fault") {
