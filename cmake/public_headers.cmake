@@ -33,7 +33,8 @@ set(radgpt_internal_headers
   libradgpt/ops/attention_input.h libradgpt/ops/bordered_product.h libradgpt/ops/bordered_rows.h
   libradgpt/ops/composite_node.h libradgpt/ops/device_kernel_table.h libradgpt/ops/dropout_mask.h
   libradgpt/ops/input_source.h libradgpt/ops/matrix_product.h libradgpt/ops/run_kernel.h
-  libradgpt/ops/torch_workers.h libradgpt/ops/visit_type.h)
+  libradgpt/ops/torch_workers.h libradgpt/ops/visit_type.h
+  libradgpt/train/program_digest.h)
 
 # Sets `result` to the public headers of a folder of the tree (libradgpt, kernels), as include lines
 # name them.

@@ -33,6 +33,8 @@ enum class ParametersChoice { kAdapter, kFull };
 enum class SharingChoice { kShared, kPacked };
 enum class SplitChoice { kTest, kValidation };
 enum class ExistingChoice { kError, kResume, kOverwrite };
+enum class ReductionChoice { kOrdered, kAllreduce };
+enum class BaseChoice { kReplicated, kSharded };
 
 inline constexpr std::array<std::string_view, 3> kPositionNames = {"auto", "rope", "alibi"};
 inline constexpr std::array<std::string_view, 3> kDtypeNames = {"auto", "bf16", "fp32"};
@@ -49,6 +51,8 @@ inline constexpr std::array<std::string_view, 2> kParametersNames = {"adapter", 
 inline constexpr std::array<std::string_view, 2> kSharingNames = {"shared", "packed"};
 inline constexpr std::array<std::string_view, 2> kSplitNames = {"test", "validation"};
 inline constexpr std::array<std::string_view, 3> kExistingNames = {"error", "resume", "overwrite"};
+inline constexpr std::array<std::string_view, 2> kReductionNames = {"ordered", "allreduce"};
+inline constexpr std::array<std::string_view, 2> kBaseNames = {"replicated", "sharded"};
 inline constexpr std::array<std::string_view, 2> kTaskKindNames = {"classification", "generation"};
 inline constexpr std::array<std::string_view, 9> kTargetNames = {
     "W_pack", "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "all"};
@@ -252,7 +256,9 @@ struct TrainRecipe {
   int64_t evaluate_every = 0;
   int64_t early_stop = 0;
   int64_t save_every = 0;
+  double save_minutes = 0;
   int64_t keep_checkpoints = 2;
+  bool keep_best = false;
   int64_t max_bad_steps = 5;
   double neftune_alpha = 0;
   int64_t threads = 0;
@@ -273,13 +279,42 @@ struct TrainRecipe {
           kAnyCount);
     visit("early_stop", early_stop, "evaluations without improvement that end the run; 0 = off", 0,
           1000000);
-    visit("save_every", save_every, "steps between checkpoints; 0 = only at the end", 0, kAnyCount);
+    visit("save_every", save_every, "steps between checkpoints; 0 = not by steps", 0, kAnyCount);
+    visit("save_minutes", save_minutes,
+          "minutes between checkpoints; 0 = not by time; at the end there is one anyway", 0, 1e6);
     visit("keep_checkpoints", keep_checkpoints, "newest checkpoints kept", 1, 1000000);
+    visit("keep_best", keep_best,
+          "save at every evaluation that is the best so far, and keep that checkpoint too");
     visit("max_bad_steps", max_bad_steps, "steps in a row without finite gradients that end it", 1,
           1000000);
     visit("neftune_alpha", neftune_alpha,
           "NEFTune: noise on the embeddings while training; 5 is usual, 0 = none", 0, 1000);
     visit("threads", threads, "processor threads; 0 = all", 0, 4096);
+  }
+};
+
+/// Group `distributed`: several ranks.
+struct DistributedRecipe {
+  ReductionChoice reduction = ReductionChoice::kOrdered;
+  BaseChoice base = BaseChoice::kReplicated;
+  std::string interface;
+  double start_timeout = 600;
+  double timeout = 120;
+
+  void describe(FieldVisitor& visit) {
+    visit("reduction", reduction,
+          "sum of the gradients: ordered = the same bits on any number of ranks; allreduce",
+          kReductionNames);
+    visit("base", base,
+          "replicated = every rank holds the base; sharded = a part each, layers gathered for use",
+          kBaseNames);
+    visit("interface", interface,
+          "network interface or address that ranks reach each other by, the only one listened on; "
+          "empty = the one that leads to rank 0",
+          TextKind::kPlain);
+    visit("start_timeout", start_timeout,
+          "seconds for all ranks to connect and to read their inputs", Range::positive(1e6));
+    visit("timeout", timeout, "seconds that a rank is waited for in a step", Range::positive(1e6));
   }
 };
 
@@ -339,6 +374,7 @@ struct Recipe {
   LoraRecipe lora;
   OptimRecipe optim;
   TrainRecipe train;
+  DistributedRecipe distributed;
   EvaluateRecipe evaluate;
   OutputRecipe output;
 
@@ -353,6 +389,7 @@ struct Recipe {
     visit.group("lora", lora, "the adapter");
     visit.group("optim", optim, "the optimizer");
     visit.group("train", train, "the run");
+    visit.group("distributed", distributed, "several ranks");
     visit.group("evaluate", evaluate, "generation and scores");
     visit.group("output", output, "where the run is kept");
   }

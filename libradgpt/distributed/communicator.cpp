@@ -193,6 +193,12 @@ Communicator::~Communicator() {
 int Communicator::rank() const { return state_->rank; }
 int Communicator::size() const { return state_->size; }
 
+int Communicator::local_size() const {
+  if (state_->is_alone()) return 1;
+  const std::string& own = state_->hosts[static_cast<size_t>(state_->rank)];
+  return static_cast<int>(std::count(state_->hosts.begin(), state_->hosts.end(), own));
+}
+
 std::string Communicator::name(int rank) const {
   if (state_->is_alone()) return "rank 0";
   return concat("rank ", rank, " (", state_->hosts.at(static_cast<size_t>(rank)), ")");

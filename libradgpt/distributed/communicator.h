@@ -69,6 +69,8 @@ class Communicator {
 
   int rank() const;
   int size() const;
+  /// Ranks on this machine.
+  int local_size() const;
   /// "rank 3 (host-b)", for messages.
   std::string name(int rank) const;
 

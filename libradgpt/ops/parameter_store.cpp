@@ -1,5 +1,6 @@
 #include "libradgpt/ops/parameter_store.h"
 
+#include <torch/csrc/autograd/utils/lambda_post_hook.h>
 #include <torch/types.h>
 
 #include <numeric>
@@ -36,6 +37,21 @@ void ParameterStore::allocate(at::Device device) {
     master.mutable_grad() = flat_gradient_.narrow(0, begin, count).view(spec.shape);
     masters_.push_back(std::move(master));
     begin += count;
+  }
+}
+
+void ParameterStore::watch_gradients(std::function<void(size_t)> complete) {
+  require(flat_.defined(), "parameter store: gradients watched before allocate");
+  complete_ = std::move(complete);
+  if (!accumulators_.empty()) return;
+  using torch::autograd::variable_list;
+  for (size_t index = 0; index < masters_.size(); ++index) {
+    accumulators_.push_back(torch::autograd::impl::grad_accumulator(masters_[index]));
+    accumulators_.back()->add_post_hook(std::make_unique<torch::autograd::utils::LambdaPostHook>(
+        [this, index](const variable_list& outputs, const variable_list&) {
+          if (complete_) complete_(index);
+          return outputs;
+        }));
   }
 }
 

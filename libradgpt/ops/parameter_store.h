@@ -4,10 +4,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "kernels/adamw/adamw.h"
+
+namespace torch::autograd {
+struct Node;
+}
 
 namespace radgpt {
 
@@ -51,6 +56,12 @@ class ParameterStore {
   /// [numel()] fp32, same layout. Backward passes add to it; whoever steps zeroes it.
   const at::Tensor& flat_gradient() const { return flat_gradient_; }
   int64_t numel() const { return numel_; }
+  /// Of the first element of a parameter in both buffers.
+  int64_t offset(size_t index) const { return masters_.at(index).storage_offset(); }
+  /// In every backward pass from now on calls `complete` with the index of each parameter as soon
+  /// as its gradient has all that this pass adds to it; parameters without part in the pass are not
+  /// named. Replaces what was given before; {} ends it. After allocate.
+  void watch_gradients(std::function<void(size_t)> complete);
 
   /// `destination` (any floating type and strides, the master's shape) is rewritten from
   /// master(index) by every `publish`. Throws Error(kInput) for another shape or device, and before
@@ -92,6 +103,8 @@ class ParameterStore {
 
   std::vector<ParameterSpec> specs_;
   std::vector<at::Tensor> masters_;
+  std::vector<std::shared_ptr<torch::autograd::Node>> accumulators_;  ///< that are watched
+  std::function<void(size_t)> complete_;
   std::vector<Bound> bound_;
   std::vector<Update> updates_;
   at::Tensor flat_;

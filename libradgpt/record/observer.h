@@ -18,6 +18,9 @@ struct StepRecord {
   int64_t targets = 0;  ///< with loss
   int64_t examples = 0;
   double seconds = 0.0;
+  int ranks = 1;
+  int64_t bytes_sent = 0;       ///< to other ranks, by this one
+  double seconds_waited = 0.0;  ///< of `seconds`, for other ranks and the network
   bool skipped = false;  ///< loss or gradient was not finite: no update was made
 };
 

@@ -62,6 +62,11 @@ void RunRecord::on_step(const StepRecord& record) {
                {"targets", record.targets},
                {"examples", record.examples},
                {"seconds", record.seconds}};
+  if (record.ranks > 1) {
+    line["ranks"] = record.ranks;
+    line["bytes_sent"] = record.bytes_sent;
+    line["seconds_waited"] = record.seconds_waited;
+  }
   if (record.skipped) line["skipped"] = true;
   write_line(line.dump());
   const double now = wall_time();

@@ -1,8 +1,11 @@
 #include "libradgpt/train/assembly.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/types.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -132,12 +135,29 @@ AdaptedModel::AdaptedModel(Baichuan& base, const Recipe& recipe, const std::stri
   adapter_->load(folder);
 }
 
-int set_threads(const Recipe& recipe) {
+int set_threads(const Recipe& recipe, int ranks_on_machine) {
   // LibTorch's matrix products keep compiled code for up to 1,024 shapes, about a megabyte each,
   // and packs of many sizes bring a new shape at nearly every step.
   setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64", 0);
-  if (recipe.train.threads > 0) at::set_num_threads(static_cast<int>(recipe.train.threads));
+  const int available = at::get_num_threads();
+  if (recipe.train.threads > 0) {
+    at::set_num_threads(static_cast<int>(recipe.train.threads));
+  } else if (ranks_on_machine > 1 && available == sysconf(_SC_NPROCESSORS_ONLN)) {
+    at::set_num_threads(std::max(1, available / ranks_on_machine));
+  }
   return at::get_num_threads();
+}
+
+void choose_gpu(const Recipe& recipe, int local_rank) {
+  const at::TensorOptions options = model_options(recipe);
+  if (!options.device().is_cuda()) return;
+  const c10::impl::VirtualGuardImpl gpus(at::kCUDA);
+  if (local_rank >= gpus.deviceCount()) {
+    fail(ErrorKind::kEnvironment, recipe.file, ": model.device: must be a GPU for each rank of a ",
+         "machine, got rank ", local_rank, " on a machine with ",
+         static_cast<int>(gpus.deviceCount()));
+  }
+  gpus.setDevice({at::kCUDA, static_cast<at::DeviceIndex>(local_rank)});
 }
 
 }  // namespace radgpt

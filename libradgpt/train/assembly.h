@@ -76,8 +76,13 @@ class AdaptedModel {
   bool classifies_;
 };
 
-/// Sets the number of threads that LibTorch uses, as the recipe says, and returns it. To be called
+/// Sets the number of threads that LibTorch uses, as the recipe says, and returns it; without a
+/// word of the recipe or the environment, ranks of one machine share its processors. To be called
 /// before anything is computed: it also bounds what the process keeps of compiled products.
-int set_threads(const Recipe& recipe);
+int set_threads(const Recipe& recipe, int ranks_on_machine = 1);
+
+/// The GPU that a rank computes on: that of its number on its machine. Throws Error(kEnvironment)
+/// if there are fewer. Nothing where the recipe computes on processors.
+void choose_gpu(const Recipe& recipe, int local_rank);
 
 }  // namespace radgpt

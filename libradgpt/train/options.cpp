@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "libradgpt/train/assembly.h"
+
 namespace radgpt {
 
 namespace {
@@ -85,6 +87,15 @@ LoraOptions lora_options(const Recipe& recipe) {
   const bool pissa = recipe.lora.init == LoraInitChoice::kPissa;
   options.start = pissa ? LoraStart::kPissa : LoraStart::kUniform;
   options.loraplus_ratio = recipe.optim.loraplus_ratio;
+  return options;
+}
+
+CommunicatorOptions communicator_options(const Recipe& recipe) {
+  CommunicatorOptions options;
+  options.interface = recipe.distributed.interface;
+  options.start_timeout = recipe.distributed.start_timeout;
+  options.timeout = recipe.distributed.timeout;
+  options.device = model_options(recipe).device();
   return options;
 }
 

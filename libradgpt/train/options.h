@@ -3,6 +3,7 @@
 #include "libradgpt/config/recipe.h"
 #include "libradgpt/data/corpus.h"
 #include "libradgpt/data/packing.h"
+#include "libradgpt/distributed/communicator.h"
 #include "libradgpt/lora/adapter.h"
 #include "libradgpt/optim/adamw.h"
 #include "libradgpt/optim/learning_rate.h"
@@ -23,6 +24,8 @@ PackingOptions packing_options(const Recipe& recipe);
 LoraOptions lora_options(const Recipe& recipe);
 /// From `optim`.
 AdamWOptions optimizer_options(const Recipe& recipe);
+/// From `distributed` and, for tensors, `model.device`.
+CommunicatorOptions communicator_options(const Recipe& recipe);
 /// From `optim.schedule`.
 Schedule learning_rate_schedule(const Recipe& recipe);
 

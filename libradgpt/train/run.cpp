@@ -2,6 +2,8 @@
 
 #include <torch/types.h>
 
+#include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -17,6 +19,7 @@
 #include "libradgpt/record/summary.h"
 #include "libradgpt/train/assembly.h"
 #include "libradgpt/train/options.h"
+#include "libradgpt/train/program_digest.h"
 
 namespace radgpt {
 
@@ -99,17 +102,25 @@ std::string recipe_digest(Recipe recipe) {
   recipe.evaluate = {};
   recipe.train.threads = 0;
   recipe.train.save_every = 0;
+  recipe.train.save_minutes = 0;
   recipe.train.keep_checkpoints = 1;
+  recipe.train.keep_best = false;
+  const ReductionChoice reduction = recipe.distributed.reduction;
+  recipe.distributed = {};  // ranks, their network and where the base lies change no bit
+  recipe.distributed.reduction = reduction;
   return to_hex(sha256(write_recipe(recipe)));
 }
 
 /// Everything that a run works on, made in order.
 class Run {
  public:
-  Run(const Recipe& recipe, RunObserver& observer);
+  Run(const Recipe& recipe, RunObserver& observer, Communicator& ranks);
   RunResult train(const std::atomic<bool>& stop);
 
  private:
+  bool writes() const { return ranks_.rank() == 0; }
+  void agree();
+  void note_clocks();
   void read_inputs();
   void note_dropped();
   void bind_parameters();
@@ -119,6 +130,7 @@ class Run {
 
   const Recipe& recipe_;
   RunObserver& observer_;
+  Communicator& ranks_;
   RunFolder folder_;
   Manifest manifest_;
   Corpus corpus_;
@@ -131,16 +143,43 @@ class Run {
   std::unique_ptr<Head> head_;
 };
 
-Run::Run(const Recipe& recipe, RunObserver& observer)
-    : recipe_(recipe), observer_(observer), folder_{recipe.output.folder} {
+Run::Run(const Recipe& recipe, RunObserver& observer, Communicator& ranks)
+    : recipe_(recipe), observer_(observer), ranks_(ranks), folder_{recipe.output.folder} {
   manifest_.seed = static_cast<uint64_t>(recipe.train.seed);
-  manifest_.threads = set_threads(recipe);
+  manifest_.threads = set_threads(recipe, ranks.local_size());
   read_inputs();
   model_ = make_model(recipe, *tokenizer_,
                       [&](int64_t done, int64_t of) { observer.on_loading(done, of); });
   manifest_.type = type_name(*model_);
   manifest_.identity["base"] = model_->digest();
+  if (ranks.size() > 1) manifest_.counts["ranks"] = ranks.size();
+  agree();
   bind_parameters();
+}
+
+/// Throws on all ranks unless they are about to do the same.
+void Run::agree() {
+  if (ranks_.size() == 1) return;
+  Recipe recipe = recipe_;
+  recipe.train.threads = 0;  // machines may differ
+  ranks_.require_same("program", program_digest(), ErrorKind::kInput);
+  ranks_.require_same("recipe", write_recipe(recipe), ErrorKind::kInput);
+  for (const auto& [name, digest] : manifest_.identity) {
+    ranks_.require_same(name, digest, ErrorKind::kInput);
+  }
+  note_clocks();
+}
+
+/// Wrong clocks change nothing but the times in records.
+void Run::note_clocks() {
+  constexpr double kSkew = 5;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto clocks = ranks_.gather_numbers({std::chrono::duration<double>(now).count()});
+  for (int rank = 1; rank < ranks_.size(); ++rank) {
+    const double ahead = clocks[static_cast<size_t>(rank)][0] - clocks[0][0];
+    if (std::abs(ahead) < kSkew) continue;
+    observer_.on_note(concat(ranks_.name(rank), ": its clock is ", ahead, " s ahead of rank 0's"));
+  }
 }
 
 void Run::read_inputs() {
@@ -216,21 +255,30 @@ HeadContext Run::context_of_head() const {
 }
 
 RunResult Run::train(const std::atomic<bool>& stop) {
-  CheckpointStore checkpoints(folder_.checkpoints(), recipe_.train.keep_checkpoints,
-                              manifest_.identity);
-  if (recipe_.output.existing == ExistingChoice::kOverwrite) {
-    remove_earlier(folder_);
-    checkpoints.clear();
+  std::optional<CheckpointStore> checkpoints;
+  if (writes()) {
+    checkpoints.emplace(folder_.checkpoints(), recipe_.train.keep_checkpoints, manifest_.identity);
+    if (recipe_.output.existing == ExistingChoice::kOverwrite) {
+      remove_earlier(folder_);
+      checkpoints->clear();
+    }
   }
-  Trainer trainer({*model_, *head_, store_, training_, validation_}, recipe_, checkpoints, stop);
+  Trainer trainer({*model_, *head_, store_, training_, validation_, ranks_,
+                   checkpoints ? &*checkpoints : nullptr},
+                  recipe_, stop);
   RunResult result;
   if (recipe_.output.existing == ExistingChoice::kResume) {
     result.resumed_from = trainer.resume(observer_);
-    require(
-        result.resumed_from > 0 || (!fs::exists(folder_.adapter()) && !fs::exists(folder_.model())),
-        folder_.path,
-        ": output.existing: must not be resume where a result but no checkpoint is left; "
-        "overwrite trains anew");
+    require(result.resumed_from > 0 || !writes() ||
+                (!fs::exists(folder_.adapter()) && !fs::exists(folder_.model())),
+            folder_.path,
+            ": output.existing: must not be resume where a result but no checkpoint is left; "
+            "overwrite trains anew");
+  }
+  if (!writes()) {
+    result.end = trainer.run(observer_);
+    result.step = trainer.step();
+    return result;
   }
   write_file_atomically(folder_.recipe(), write_recipe(recipe_));
   RunRecord record(folder_.path, result.resumed_from);
@@ -285,9 +333,23 @@ void Run::write_records(const RunResult& result) {
 
 }  // namespace
 
+RunResult run_training(const Recipe& recipe, RunObserver& observer, const std::atomic<bool>& stop,
+                       Communicator& ranks) {
+  try {
+    if (ranks.rank() == 0) check_folder(recipe);
+    return Run(recipe, observer, ranks).train(stop);
+  } catch (const Error& error) {
+    ranks.end_with(error);
+    throw;
+  } catch (const std::exception& error) {
+    ranks.end_with(Error(ErrorKind::kEnvironment, error.what()));
+    throw;
+  }
+}
+
 RunResult run_training(const Recipe& recipe, RunObserver& observer, const std::atomic<bool>& stop) {
-  check_folder(recipe);
-  return Run(recipe, observer).train(stop);
+  Communicator alone;
+  return run_training(recipe, observer, stop, alone);
 }
 
 }  // namespace radgpt

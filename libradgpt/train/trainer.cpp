@@ -2,7 +2,7 @@
 
 #include <torch/types.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cmath>
 
 #include "libradgpt/base/error.h"
@@ -12,6 +12,12 @@ namespace radgpt {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 /// Steps of the whole run: given, or those of all epochs.
 int64_t count_steps(const TrainRecipe& recipe, const Sampler& sampler) {
   if (recipe.steps > 0) return recipe.steps;
@@ -20,31 +26,48 @@ int64_t count_steps(const TrainRecipe& recipe, const Sampler& sampler) {
   return steps;
 }
 
+std::vector<GradientReduction::Parameter> ranges_of(const ParameterStore& store) {
+  std::vector<GradientReduction::Parameter> ranges;
+  for (size_t index = 0; index < store.size(); ++index) {
+    const int64_t begin = store.offset(index);
+    ranges.push_back({begin, begin + store.master(index).numel()});
+  }
+  return ranges;
+}
+
+ReductionOrder reduction_order(const Recipe& recipe) {
+  return recipe.distributed.reduction == ReductionChoice::kOrdered ? ReductionOrder::kOrdered
+                                                                   : ReductionOrder::kAllreduce;
+}
+
 }  // namespace
 
-Trainer::Trainer(const TrainerParts& parts, const Recipe& recipe, CheckpointStore& checkpoints,
-                 const std::atomic<bool>& stop)
+Trainer::Trainer(const TrainerParts& parts, const Recipe& recipe, const std::atomic<bool>& stop)
     : parts_(parts),
       recipe_(recipe),
-      checkpoints_(checkpoints),
       stop_(stop),
       sampler_(parts.training, packing_options(recipe),
                static_cast<int32_t>(recipe.train.packs_per_step)),
       optimizer_(parts.store, optimizer_options(recipe)),
+      reduction_(parts.ranks, parts.store.flat_gradient(), ranges_of(parts.store),
+                 reduction_order(recipe)),
       steps_(count_steps(recipe.train, sampler_)),
       learning_rate_(learning_rate_schedule(recipe), recipe.optim.learning_rate,
                      recipe.optim.warmup_fraction, steps_) {
   if (recipe.train.early_stop > 0) best_ = parts.store.flat().clone();
+  parts.store.watch_gradients([this](size_t parameter) { reduction_.complete(parameter); });
 }
 
+Trainer::~Trainer() { parts_.store.watch_gradients({}); }
+
 TrainingEnd Trainer::run(RunObserver& observer) {
-  while (state_.step < steps_ && !stopped_early() && !stop_) {
+  while (state_.step < steps_ && !stopped_early() && !stopping()) {
     observer.on_step(train_step());
     if (state_.bad_steps >= recipe_.train.max_bad_steps) fail_numerically();
     if (evaluation_due()) observer.on_evaluation(evaluate());
-    if (recipe_.train.save_every > 0 && state_.step % recipe_.train.save_every == 0) save();
+    if (save_due()) save(Save::kMayFail, observer);
   }
-  save();
+  save(Save::kMustSucceed, observer);
   if (state_.step < steps_ && !stopped_early()) return TrainingEnd::kInterrupted;
   if (best_.defined() && std::isfinite(state_.best_loss)) {
     parts_.store.flat().copy_(best_);
@@ -54,9 +77,14 @@ TrainingEnd Trainer::run(RunObserver& observer) {
 }
 
 StepRecord Trainer::train_step() {
-  const auto start = std::chrono::steady_clock::now();
+  const Clock::time_point start = Clock::now();
   StepRecord record;
+  record.ranks = parts_.ranks.size();
+  record.bytes_sent = -parts_.ranks.bytes_sent();
+  record.seconds_waited = -parts_.ranks.seconds_waited();
   record.epoch = sampler_.state().epoch;
+  parts_.ranks.enter_step(state_.step + 1);
+  improved_ = false;
   const std::vector<Pack> packs = sampler_.next();
   double weight = 0.0;
   for (const Pack& pack : packs) {
@@ -67,28 +95,54 @@ StepRecord Trainer::train_step() {
   }
   record.loss = backward(packs, weight > 0.0 ? weight : 1.0);
   update(record);
-  record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  record.bytes_sent += parts_.ranks.bytes_sent();
+  record.seconds_waited += parts_.ranks.seconds_waited();
+  record.seconds = seconds_since(start);
   return record;
 }
 
 /// Leaves the gradient of the mean loss over all packs in the store. The divisor is that of the
 /// whole global batch, so the result does not depend on how it is cut into packs.
 double Trainer::backward(const std::vector<Pack>& packs, double divisor) {
-  double loss = 0.0;
-  for (size_t index = 0; index < packs.size(); ++index) {
+  const auto count = static_cast<int64_t>(packs.size());
+  const PackRange own = reduction_.begin(count);
+  std::vector<double> losses;
+  for (int64_t index = own.begin; index < own.end; ++index) {
+    const Pack& pack = packs[static_cast<size_t>(index)];
     const DropoutKey key{static_cast<uint64_t>(recipe_.train.seed),
                          static_cast<uint64_t>(state_.step), static_cast<uint32_t>(index), true,
                          recipe_.train.neftune_alpha};
     parts_.store.flat_gradient().zero_();
-    const at::Tensor hidden =
-        parts_.model.forward(packs[index], key, parts_.head.rows(packs[index]));
-    const HeadOutput output = parts_.head.forward(hidden, packs[index], divisor);
+    const at::Tensor hidden = parts_.model.forward(pack, key, parts_.head.rows(pack));
+    const HeadOutput output = parts_.head.forward(hidden, pack, divisor);
     output.loss.backward();
-    gradient_sum_.add(parts_.store.flat_gradient());
-    loss += output.loss_sum;
+    reduction_.add();
+    losses.push_back(output.loss_sum);
   }
-  gradient_sum_.finish(parts_.store.flat_gradient());
+  reduction_.finish();
+  double loss = 0.0;
+  for (const double of_pack : gather_losses(losses, count)) loss += of_pack;
   return loss / divisor;
+}
+
+/// The losses of all packs in their order; the ranks' wishes travel along.
+std::vector<double> Trainer::gather_losses(const std::vector<double>& own, int64_t packs) {
+  const int size = parts_.ranks.size();
+  const auto most = static_cast<size_t>(packs_of_rank(packs, 0, size).size());
+  std::vector<double> mine = own;
+  mine.resize(most);
+  mine.push_back(stop_ ? 1 : 0);
+  mine.push_back(save_time_has_come() ? 1 : 0);
+  const std::vector<std::vector<double>> all = parts_.ranks.gather_numbers(mine);
+  std::vector<double> losses;
+  wishes_ = {false, all[0][most + 1] > 0};
+  for (int rank = 0; rank < size; ++rank) {
+    const std::vector<double>& numbers = all[static_cast<size_t>(rank)];
+    const int64_t given = packs_of_rank(packs, rank, size).size();
+    losses.insert(losses.end(), numbers.begin(), numbers.begin() + given);
+    wishes_.stop |= numbers[most] > 0;
+  }
+  return losses;
 }
 
 void Trainer::update(StepRecord& record) {
@@ -124,20 +178,39 @@ bool Trainer::stopped_early() const {
   return recipe_.train.early_stop > 0 && state_.evaluations_since_best >= recipe_.train.early_stop;
 }
 
+/// What this rank alone was asked counts once all have heard of it.
+bool Trainer::stopping() const { return parts_.ranks.size() == 1 ? stop_.load() : wishes_.stop; }
+
+/// Ranks share the packs; losses are added up in the packs' order.
 EvaluationRecord Trainer::evaluate() {
   const at::NoGradGuard no_grad;
   EvaluationRecord record;
   record.step = state_.step;
-  double loss = 0.0, weight = 0.0;
-  for (Pack& pack : pack_epoch(parts_.validation, packing_options(recipe_), 0)) {
+  std::vector<Pack> packs = pack_epoch(parts_.validation, packing_options(recipe_), 0);
+  const auto count = static_cast<int64_t>(packs.size());
+  const int size = parts_.ranks.size();
+  const PackRange own = packs_of_rank(count, parts_.ranks.rank(), size);
+  std::vector<double> losses;
+  double weight = 0.0;
+  for (int64_t index = 0; index < count; ++index) {
+    Pack& pack = packs[static_cast<size_t>(index)];
     for (PackedExample& packed : pack.examples) packed.example += parts_.training.size();
-    const at::Tensor hidden = parts_.model.forward(pack, DropoutKey{}, parts_.head.rows(pack));
-    loss += parts_.head.forward(hidden, pack, 1.0).loss_sum;
     record.targets += parts_.head.terms(pack);
     weight += parts_.head.weight(pack);
+    if (index < own.begin || index >= own.end) continue;
+    const at::Tensor hidden = parts_.model.forward(pack, DropoutKey{}, parts_.head.rows(pack));
+    losses.push_back(parts_.head.forward(hidden, pack, 1.0).loss_sum);
   }
+  double loss = 0.0;
+  for (const double of_pack : gather_losses(losses, count)) loss += of_pack;
   record.loss = weight > 0.0 ? loss / weight : 0.0;
+  note_evaluation(record);
+  return record;
+}
+
+void Trainer::note_evaluation(EvaluationRecord& record) {
   record.best = record.loss < state_.best_loss;
+  improved_ = record.best;
   if (record.best) {
     state_.best_loss = record.loss;
     state_.evaluations_since_best = 0;
@@ -145,44 +218,6 @@ EvaluationRecord Trainer::evaluate() {
   } else {
     ++state_.evaluations_since_best;
   }
-  return record;
-}
-
-void Trainer::save() {
-  if (saved_step_ == state_.step) return;
-  Checkpoint checkpoint;
-  checkpoint.step = state_.step;
-  checkpoint.counters = {{"epoch", sampler_.state().epoch},
-                         {"position", sampler_.state().position},
-                         {"updates", optimizer_.updates()},
-                         {"bad_steps", state_.bad_steps},
-                         {"evaluations_since_best", state_.evaluations_since_best}};
-  checkpoint.best_loss = state_.best_loss;
-  checkpoint.tensors = {{"parameters", parts_.store.flat().cpu()},
-                        {"first_moment", optimizer_.first_moment().cpu()},
-                        {"second_moment", optimizer_.second_moment().cpu()}};
-  if (best_.defined()) checkpoint.tensors["best"] = best_.cpu();
-  checkpoints_.save(checkpoint);
-  saved_step_ = state_.step;
-}
-
-int64_t Trainer::resume(RunObserver& observer) {
-  const std::optional<Checkpoint> found =
-      checkpoints_.load_newest([&observer](const std::string& note) { observer.on_note(note); });
-  if (!found) return 0;
-  state_.step = found->step;
-  state_.bad_steps = found->counter("bad_steps");
-  state_.evaluations_since_best = found->counter("evaluations_since_best");
-  state_.best_loss = found->best_loss;
-  sampler_.restore({found->counter("epoch"), found->counter("position")});
-  parts_.store.flat().copy_(found->tensor("parameters", parts_.store.flat()));
-  optimizer_.restore(found->tensor("first_moment", parts_.store.flat()),
-                     found->tensor("second_moment", parts_.store.flat()),
-                     found->counter("updates"));
-  if (best_.defined()) best_.copy_(found->tensor("best", best_));
-  parts_.store.publish();
-  saved_step_ = state_.step;
-  return state_.step;
 }
 
 }  // namespace radgpt

@@ -102,8 +102,11 @@ struct TinyRun {
     store.allocate();
     adapter->attach(7);
     head = make_head("causal_lm", {model});
-    trainer = std::make_unique<Trainer>(TrainerParts{model, *head, store, training, validation},
-                                        recipe, checkpoints, stop);
+    trainer = std::make_unique<Trainer>(parts(*head), recipe, stop);
+  }
+
+  TrainerParts parts(Head& trained) {
+    return {model, trained, store, training, validation, ranks, &checkpoints};
   }
 
   std::string digest() const {
@@ -118,6 +121,7 @@ struct TinyRun {
   ParameterStore store;
   std::unique_ptr<Adapter> adapter;
   std::unique_ptr<Head> head;
+  Communicator ranks;
   CheckpointStore checkpoints;
   std::atomic<bool> stop{false};
   Listener listener;
@@ -299,8 +303,7 @@ TEST_CASE("Trainer: a head tells validation examples from training examples by t
   const TemporaryFolder folder;
   TinyRun run(folder.path(), {"train.epochs=1"});
   NumberHead head(*run.head);
-  Trainer trainer({run.model, head, run.store, run.training, run.validation}, run.recipe,
-                  run.checkpoints, run.stop);
+  Trainer trainer(run.parts(head), run.recipe, run.stop);
   trainer.run(run.listener);
   const int32_t all = run.training.size() + run.validation.size();
   CHECK(head.numbers.size() == static_cast<size_t>(all));
@@ -349,8 +352,7 @@ TEST_CASE("Trainer: early stopping keeps what was learnt if no evaluation was fi
   const TemporaryFolder folder;
   TinyRun run(folder.path(), {"train.early_stop=2"});
   BlindHead head(*run.head, run.training.size());
-  Trainer trainer({run.model, head, run.store, run.training, run.validation}, run.recipe,
-                  run.checkpoints, run.stop);
+  Trainer trainer(run.parts(head), run.recipe, run.stop);
   const std::string before = run.digest();
   CHECK(trainer.run(run.listener) == TrainingEnd::kStoppedEarly);
   CHECK(run.listener.evaluations.size() == 2);
@@ -361,8 +363,7 @@ TEST_CASE("Trainer: steps that are not finite change nothing and end the run aft
   const TemporaryFolder folder;
   TinyRun run(folder.path(), {"train.packs_per_step=1"});
   BrokenHead head(*run.head, 2);
-  Trainer trainer({run.model, head, run.store, run.training, run.validation}, run.recipe,
-                  run.checkpoints, run.stop);
+  Trainer trainer(run.parts(head), run.recipe, run.stop);
   std::string message;
   int exit_code = 0;
   try {
