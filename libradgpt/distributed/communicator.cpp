@@ -110,7 +110,7 @@ Communicator::State::State(const RankEnvironment& environment, const Communicato
     : rank(environment.rank), size(environment.size), options(given) {
   silence_warnings();
   const Rendezvous rendezvous = meet(environment, options);
-  hosts = rendezvous.hosts;
+  for (const RankProcess& one : rendezvous.ranks) hosts.push_back(one.host);
   store = c10::make_intrusive<c10d::PrefixStore>(rendezvous.prefix, rendezvous.store);
   watch_ = std::make_unique<PeerWatch>(rendezvous, rank, options.on_failure);
   const auto timeout = milliseconds(options.timeout);

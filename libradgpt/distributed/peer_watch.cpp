@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 #include <sstream>
 #include <thread>
@@ -31,6 +32,7 @@ struct Sign {
 };
 
 std::string sign_key(int rank) { return concat("sign/", rank); }
+std::string heard_key(int rank) { return concat("heard/", rank); }
 std::string done_key(int rank) { return concat("done/", rank); }
 
 Bytes bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
@@ -46,16 +48,46 @@ Sign parse_sign(const Bytes& bytes) {
   return sign;
 }
 
-/// The exit code, then the message.
-Bytes to_bytes(const Error& error) {
-  return bytes_of(concat(error.exit_code(), ' ', error.what()));
+/// Who is to blame, and what everyone ends with.
+struct Verdict {
+  Error error;
+  std::vector<int> accused = {};
+};
+
+/// The exit code, the number of accused and each of them, then the message.
+Bytes to_bytes(const Verdict& verdict) {
+  std::string text = concat(verdict.error.exit_code(), ' ', verdict.accused.size(), ' ');
+  for (const int rank : verdict.accused) text += concat(rank, ' ');
+  return bytes_of(text + verdict.error.what());
 }
 
-Error parse_verdict(const Bytes& bytes) {
-  const std::string text(bytes.begin(), bytes.end());
+Verdict parse_verdict(const Bytes& bytes) {
+  std::istringstream text(std::string(bytes.begin(), bytes.end()));
   int kind = static_cast<int>(ErrorKind::kPeer);
-  std::istringstream(text) >> kind;
-  return {static_cast<ErrorKind>(kind), text.substr(std::min(text.size(), text.find(' ') + 1))};
+  size_t count = 0;
+  text >> kind >> count;
+  std::vector<int> accused(count);
+  for (int& rank : accused) text >> rank;
+  text.get();  // the space before the message
+  std::string message;
+  std::getline(text, message);
+  return {Error(static_cast<ErrorKind>(kind), message), accused};
+}
+
+/// What the system says of a process, "has died" or "is stopped"; empty if it runs or is not known.
+std::string state_of(const RankProcess& process, const RankProcess& self) {
+  if (process.host != self.host || process.process_space != self.process_space ||
+      process.process_space.empty()) {
+    return "";
+  }
+  std::ifstream file(concat("/proc/", process.process, "/stat"));
+  std::string text;
+  std::getline(file, text);
+  const size_t name_end = text.rfind(')');  // "PID (NAME) STATE …", and NAME may hold anything
+  if (name_end == std::string::npos || name_end + 2 >= text.size()) return "has died";
+  const char state = text[name_end + 2];
+  if (state == 'Z' || state == 'X') return "has died";
+  return state == 'T' || state == 't' ? "is stopped" : "";
 }
 
 }  // namespace
@@ -64,8 +96,9 @@ Error parse_verdict(const Bytes& bytes) {
 struct PeerWatch::Shared {
   c10::intrusive_ptr<c10d::Store> store;  // the thread's alone
   std::string keeper;
-  std::vector<std::string> hosts;
+  std::vector<RankProcess> ranks;
   int rank = 0;
+  bool keeps_store = false;
   std::function<void(const Error&)> on_failure;
   std::atomic<int64_t> step{0};
   std::atomic<int64_t> verbs{0};
@@ -78,17 +111,17 @@ struct PeerWatch::Shared {
   bool finished = false;      ///< the rank needs nobody any more
   bool all_finished = false;
   bool lost_store = false;
-  int64_t rounds = 0;  ///< times that the store has answered
-  std::optional<Error> accusation;
-  std::optional<Error> verdict;
+  std::optional<Verdict> accusation;
+  std::optional<Verdict> verdict;
+  bool all_heard = false;  ///< the verdict; only where this rank keeps the store
   Clock::time_point verdict_time;
   bool wants_signs = false;
   bool hurried = false;  ///< something is wished for before the next interval
   std::vector<Sign> signs;
 
-  int size() const { return static_cast<int>(hosts.size()); }
+  int size() const { return static_cast<int>(ranks.size()); }
   std::string name(int which) const {
-    return concat("rank ", which, " (", hosts[static_cast<size_t>(which)], ")");
+    return concat("rank ", which, " (", ranks[static_cast<size_t>(which)].host, ")");
   }
   template <typename Predicate>
   bool wait(std::unique_lock<std::mutex>& lock, Clock::duration time, Predicate predicate) {
@@ -99,15 +132,21 @@ struct PeerWatch::Shared {
   void answer_wishes(int64_t count);
   void take_verdict();
   void collect_done();
+  void collect_heard();
   bool call_roll(std::unique_lock<std::mutex>& lock);
-  Error accuse(const std::vector<Sign>& before, const std::string& what) const;
+  std::optional<Verdict> accuse_processes() const;
+  Verdict accuse_by_signs(const std::vector<Sign>& before, const std::string& what) const;
+  Verdict accuse_keeper() const;
+  std::optional<Verdict> find_culprit(std::unique_lock<std::mutex>& lock, const std::string& what);
+  void publish(std::unique_lock<std::mutex>& lock, const Verdict& found);
+  std::string where() const { return concat("step ", step, ": "); }
 };
 
 /// One round: a sign of life, and whatever the rank or the others want.
 void PeerWatch::Shared::answer_wishes(int64_t count) {
   store->set(sign_key(rank), to_bytes(Sign{count, step, verbs}));
   std::unique_lock lock(mutex);
-  const std::optional<Error> accused = accusation;
+  const std::optional<Verdict> accused = accusation;
   const bool roll = wants_signs, done = finished && !all_finished;
   lock.unlock();
   if (accused) store->compareSet(kVerdict, {}, to_bytes(*accused));
@@ -118,18 +157,19 @@ void PeerWatch::Shared::answer_wishes(int64_t count) {
     found.push_back(store->check({key}) ? parse_sign(store->get(key)) : Sign{});
   }
   if (done) collect_done();
+  if (verdict && keeps_store) collect_heard();
   lock.lock();
   if (roll) {
     signs = found;
     wants_signs = false;
   }
-  ++rounds;
   lock.unlock();
   changed.notify_all();
 }
 
 void PeerWatch::Shared::take_verdict() {
-  const Error found = parse_verdict(store->get(kVerdict));
+  const Verdict found = parse_verdict(store->get(kVerdict));
+  store->set(heard_key(rank), bytes_of("1"));
   const std::lock_guard lock(mutex);
   verdict = found;
   verdict_time = Clock::now();
@@ -142,6 +182,19 @@ void PeerWatch::Shared::collect_done() {
   if (!store->check(keys)) return;
   const std::lock_guard lock(mutex);
   all_finished = true;
+}
+
+void PeerWatch::Shared::collect_heard() {
+  std::vector<std::string> keys;
+  for (int other = 0; other < size(); ++other) {
+    const std::vector<int>& accused = verdict->accused;
+    if (std::find(accused.begin(), accused.end(), other) == accused.end()) {
+      keys.push_back(heard_key(other));
+    }
+  }
+  if (!keys.empty() && !store->check(keys)) return;
+  const std::lock_guard lock(mutex);
+  all_heard = true;
 }
 
 void PeerWatch::Shared::run() {
@@ -157,7 +210,7 @@ void PeerWatch::Shared::run() {
     const bool tell = !told && verdict && !acknowledged && Clock::now() - verdict_time > kOwnTime;
     if (tell) {
       told = true;
-      const Error error = *verdict;
+      const Error error = verdict->error;
       lock.unlock();
       if (on_failure) on_failure(error);
       lock.lock();
@@ -180,28 +233,81 @@ bool PeerWatch::Shared::call_roll(std::unique_lock<std::mutex>& lock) {
          !lost_store;
 }
 
-Error PeerWatch::Shared::accuse(const std::vector<Sign>& before, const std::string& what) const {
+std::optional<Verdict> PeerWatch::Shared::accuse_processes() const {
+  std::string names;
+  std::vector<int> accused;
+  for (int other = 0; other < size(); ++other) {
+    const std::string state =
+        state_of(ranks[static_cast<size_t>(other)], ranks[static_cast<size_t>(rank)]);
+    if (other == rank || state.empty()) continue;
+    names += concat(names.empty() ? "" : ", ", name(other), ' ', state);
+    accused.push_back(other);
+  }
+  if (accused.empty()) return std::nullopt;
+  return Verdict{Error(ErrorKind::kPeer, where() + names), accused};
+}
+
+Verdict PeerWatch::Shared::accuse_by_signs(const std::vector<Sign>& before,
+                                           const std::string& what) const {
   std::string silent;
+  std::vector<int> accused;
   int slowest = rank;
   for (int other = 0; other < size(); ++other) {
     const Sign& sign = signs[static_cast<size_t>(other)];
     if (other != rank && sign.count == before[static_cast<size_t>(other)].count) {
       silent += concat(silent.empty() ? "" : ", ", name(other));
+      accused.push_back(other);
     }
     if (sign.verbs < signs[static_cast<size_t>(slowest)].verbs) slowest = other;
   }
-  const std::string where = concat("step ", step, ": ");
   if (!silent.empty()) {
-    return {ErrorKind::kPeer, concat(where, silent, " ", what,
-                                     " and shows no sign of life: dead, stopped or cut off")};
+    return {Error(ErrorKind::kPeer, concat(where(), silent, ' ', what,
+                                           " and shows no sign of life: dead, stopped or cut off")),
+            accused};
   }
-  if (slowest != rank) {
-    const Sign& sign = signs[static_cast<size_t>(slowest)];
-    return {ErrorKind::kPeer, concat(where, name(slowest), " ", what,
-                                     ": it is alive, but still at step ", sign.step)};
+  if (slowest == rank) {
+    return {
+        Error(ErrorKind::kPeer, concat(where(), "a rank ", what, ", but all show signs of life"))};
   }
-  return {ErrorKind::kPeer,
-          concat(where, "a rank ", what, ", and all show signs of life: the network lost data")};
+  return {Error(ErrorKind::kPeer,
+                concat(where(), name(slowest), ' ', what, ": it is alive, but still at step ",
+                       signs[static_cast<size_t>(slowest)].step)),
+          {slowest}};
+}
+
+Verdict PeerWatch::Shared::accuse_keeper() const {
+  const bool by_rank = keeper == "rank 0";
+  return {Error(ErrorKind::kPeer,
+                concat(where(), by_rank ? name(0) : keeper,
+                       ", which keeps the store, does not answer: dead, stopped or cut off")),
+          by_rank ? std::vector<int>{0} : std::vector<int>{}};
+}
+
+/// Nothing if another rank's verdict has come meanwhile.
+std::optional<Verdict> PeerWatch::Shared::find_culprit(std::unique_lock<std::mutex>& lock,
+                                                       const std::string& what) {
+  if (verdict) return std::nullopt;
+  if (const std::optional<Verdict> found = accuse_processes()) return found;
+  bool answered = call_roll(lock);
+  if (answered && !verdict) {
+    const std::vector<Sign> before = signs;
+    wait(lock, kRollCall, [this] { return verdict || lost_store; });
+    answered = call_roll(lock);
+    if (answered && !verdict) return accuse_by_signs(before, what);
+  }
+  if (verdict) return std::nullopt;
+  return accuse_keeper();
+}
+
+/// Puts an accusation into the store, unless there is one; the verdict is what stands there.
+void PeerWatch::Shared::publish(std::unique_lock<std::mutex>& lock, const Verdict& found) {
+  accusation = found;
+  const bool store_is_gone = keeper == "rank 0" && rank != 0 &&
+                             std::count(found.accused.begin(), found.accused.end(), 0) > 0;
+  if (store_is_gone) return;
+  hurried = true;
+  changed.notify_all();
+  wait(lock, kStoreAnswer, [this] { return verdict || lost_store; });
 }
 
 PeerWatch::PeerWatch(const Rendezvous& rendezvous, int rank,
@@ -209,8 +315,9 @@ PeerWatch::PeerWatch(const Rendezvous& rendezvous, int rank,
     : shared_(std::make_shared<Shared>()) {
   shared_->store = connect_again(rendezvous);
   shared_->keeper = rendezvous.keeper;
-  shared_->hosts = rendezvous.hosts;
+  shared_->ranks = rendezvous.ranks;
   shared_->rank = rank;
+  shared_->keeps_store = rank == 0 && rendezvous.keeper == "rank 0";
   shared_->on_failure = std::move(on_failure);
   std::thread([shared = shared_] { shared->run(); }).detach();
 }
@@ -227,45 +334,40 @@ void PeerWatch::enter_step(int64_t step) { shared_->step = step; }
 void PeerWatch::enter_verb() { ++shared_->verbs; }
 
 std::optional<Error> PeerWatch::verdict() {
-  const std::lock_guard lock(shared_->mutex);
-  if (shared_->verdict) shared_->acknowledged = true;
-  return shared_->verdict;
+  std::unique_lock lock(shared_->mutex);
+  if (!shared_->verdict) return std::nullopt;
+  shared_->acknowledged = true;
+  return conclude(lock);
 }
 
 Error PeerWatch::explain(const std::string& what) {
-  Shared& shared = *shared_;
-  std::unique_lock lock(shared.mutex);
-  shared.acknowledged = true;
-  bool answered = shared.verdict || shared.call_roll(lock);
-  if (answered && !shared.verdict) {
-    const std::vector<Sign> before = shared.signs;
-    shared.wait(lock, kRollCall, [&] { return shared.verdict || shared.lost_store; });
-    answered = shared.verdict || shared.call_roll(lock);
-    if (answered && !shared.verdict) {
-      shared.accusation = shared.accuse(before, what);
-      shared.hurried = true;
-      shared.changed.notify_all();
-      shared.wait(lock, kStoreAnswer, [&] { return shared.verdict || shared.lost_store; });
-      return shared.verdict ? *shared.verdict : *shared.accusation;
-    }
-  }
-  if (shared.verdict) return *shared.verdict;
-  const std::string keeper = shared.keeper == "rank 0" ? shared.name(0) : shared.keeper;
-  return {ErrorKind::kPeer,
-          concat("step ", shared.step, ": ", keeper,
-                 ", which keeps the store, does not answer: dead, stopped or cut off")};
+  std::unique_lock lock(shared_->mutex);
+  shared_->acknowledged = true;
+  const std::optional<Verdict> found = shared_->find_culprit(lock, what);
+  if (found) shared_->publish(lock, *found);
+  return shared_->verdict ? conclude(lock) : found->error;
 }
 
 void PeerWatch::accuse_self(ErrorKind kind) {
+  std::unique_lock lock(shared_->mutex);
+  shared_->acknowledged = true;
+  if (!shared_->verdict) {
+    shared_->publish(lock, {Error(kind, concat(shared_->where(), shared_->name(shared_->rank),
+                                               " has ended with an error, which it names itself")),
+                            {shared_->rank}});
+  }
+  conclude(lock);
+}
+
+/// The verdict, once all others have heard it if this rank keeps the store.
+Error PeerWatch::conclude(std::unique_lock<std::mutex>& lock) {
   Shared& shared = *shared_;
-  std::unique_lock lock(shared.mutex);
-  shared.acknowledged = true;
-  if (shared.verdict) return;
-  shared.accusation = Error(kind, concat("step ", shared.step, ": ", shared.name(shared.rank),
-                                         " has ended with an error, which it names itself"));
-  shared.hurried = true;
-  shared.changed.notify_all();
-  shared.wait(lock, kStoreAnswer, [&] { return shared.verdict || shared.lost_store; });
+  if (shared.keeps_store) {
+    shared.hurried = true;
+    shared.changed.notify_all();
+    shared.wait(lock, kStoreAnswer, [&] { return shared.all_heard || shared.lost_store; });
+  }
+  return shared.verdict ? shared.verdict->error : shared.accusation->error;
 }
 
 void PeerWatch::finish(double seconds) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -14,10 +15,12 @@ namespace radgpt {
 /// Finds out who is to blame when ranks stop answering, and tells all others.
 ///
 /// A thread of its own writes a sign of life into the store every tenth of a second: a count, the
-/// step, and how many verbs the rank has come to. When a verb fails, its rank calls the roll:
-/// whoever shows no further sign within half a second is dead, stopped or cut off; else whoever has
-/// come to the fewest verbs hangs. The first accusation in the store is the verdict that every rank
-/// gives; so one that fails because of another's end names the first.
+/// step, and how many verbs the rank has come to. When a verb fails, its rank looks at the
+/// processes of its own machine, which the system knows to have died or been stopped; else it calls
+/// the roll: whoever shows no further sign within half a second is dead, stopped or cut off; else
+/// whoever has come to the fewest verbs hangs. The first accusation in the store is the verdict
+/// that every rank gives; so one that fails because of another's end names the first. The rank that
+/// keeps the store stays until all others have heard the verdict.
 class PeerWatch {
  public:
   /// `on_failure` is called on the watch's thread, once, when there is a verdict and this rank has
@@ -44,7 +47,7 @@ class PeerWatch {
 
  private:
   struct Shared;
-  static void watch(const std::shared_ptr<Shared>& shared);
+  Error conclude(std::unique_lock<std::mutex>& lock);
 
   std::shared_ptr<Shared> shared_;
 };

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
+#include <sstream>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 
 #include "libradgpt/base/error.h"
@@ -61,7 +63,10 @@ void register_rank(c10d::Store& store, const RankEnvironment& environment) {
   const std::string size_of_first = first_value(store, "size", size);
   require(size_of_first == size, "rank ", environment.rank, ": must be one of ", size_of_first,
           " ranks as the others are, got ", size);
-  const std::string self = concat(host_name(), ' ', getpid());
+  std::error_code unknown;
+  const std::string self =
+      concat(host_name(), ' ', getpid(), ' ',
+             std::filesystem::read_symlink("/proc/self/ns/pid", unknown).string());
   const std::string holder = first_value(store, rank_key(environment.rank), self);
   require(holder == self, "rank ", environment.rank, ": must be taken by one process, got ", self,
           " beside ", holder);
@@ -77,7 +82,7 @@ std::string list_ranks(const std::vector<int>& ranks) {
   return ranks.size() > kNamed ? concat(list, " and ", ranks.size() - kNamed, " more") : list;
 }
 
-std::vector<std::string> wait_for_hosts(c10d::Store& store, int size, double timeout) {
+std::vector<RankProcess> wait_for_ranks(c10d::Store& store, int size, double timeout) {
   std::vector<std::string> keys;
   for (int rank = 0; rank < size; ++rank) keys.push_back(rank_key(rank));
   try {
@@ -90,12 +95,13 @@ std::vector<std::string> wait_for_hosts(c10d::Store& store, int size, double tim
     fail(ErrorKind::kPeer, "all ", size, " ranks must come within ", timeout,
          " s (distributed.start_timeout), got none of ", list_ranks(missing));
   }
-  std::vector<std::string> hosts;
+  std::vector<RankProcess> ranks;
   for (const std::string& key : keys) {
-    const std::string self = text_of(store.get(key));
-    hosts.push_back(self.substr(0, self.find(' ')));
+    RankProcess rank;
+    std::istringstream(text_of(store.get(key))) >> rank.host >> rank.process >> rank.process_space;
+    ranks.push_back(rank);
   }
-  return hosts;
+  return ranks;
 }
 
 }  // namespace
@@ -115,7 +121,7 @@ Rendezvous meet(const RankEnvironment& environment, const CommunicatorOptions& o
   c10d::PrefixStore store(found.prefix, found.store);
   try {
     register_rank(store, environment);
-    found.hosts = wait_for_hosts(store, environment.size, timeout);
+    found.ranks = wait_for_ranks(store, environment.size, timeout);
   } catch (const Error&) {
     throw;
   } catch (const std::exception&) {

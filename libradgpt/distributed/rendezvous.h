@@ -11,13 +11,22 @@
 
 namespace radgpt {
 
+/// A rank's process.
+struct RankProcess {
+  std::string host;
+  int64_t process = 0;
+  /// The space of process numbers that the number belongs to: containers of one host have their
+  /// own.
+  std::string process_space;
+};
+
 /// What ranks have once they have found each other.
 struct Rendezvous {
   c10::intrusive_ptr<c10d::TCPStore> store;
-  std::string prefix;              ///< of the keys of this generation
-  std::string keeper;              ///< who keeps the store, for messages
-  std::string address;             ///< of this machine, numeric: what other ranks reach it by
-  std::vector<std::string> hosts;  ///< of each rank
+  std::string prefix;   ///< of the keys of this generation
+  std::string keeper;   ///< who keeps the store, for messages
+  std::string address;  ///< of this machine, numeric: what other ranks reach it by
+  std::vector<RankProcess> ranks;
 };
 
 /// Resolves addresses, makes or joins the store and waits for all ranks, as Communicator says.
