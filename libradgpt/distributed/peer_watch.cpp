@@ -327,7 +327,7 @@ PeerWatch::~PeerWatch() {
   shared_->stopping = true;
   shared_->acknowledged = true;
   shared_->changed.notify_all();
-  shared_->wait(lock, kStoreAnswer, [this] { return shared_->ended; });
+  shared_->wait(lock, 2 * kInterval, [this] { return shared_->ended; });
 }
 
 void PeerWatch::enter_step(int64_t step) { shared_->step = step; }
