@@ -42,6 +42,16 @@ int64_t step_of(const std::string& name) {
   return std::stoll(digits);
 }
 
+/// Step → path.
+std::map<int64_t, std::string> list_checkpoints(const std::string& folder) {
+  std::map<int64_t, std::string> found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const int64_t step = step_of(entry.path().filename());
+    if (step >= 0 && entry.is_directory()) found[step] = entry.path();
+  }
+  return found;
+}
+
 void rename_or_fail(const std::string& from, const std::string& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) {
     fail(ErrorKind::kEnvironment, from, ": cannot be renamed to ", to, ": ", std::strerror(errno));
@@ -134,6 +144,12 @@ const at::Tensor& Checkpoint::tensor(const std::string& name, const at::Tensor& 
   return found->second;
 }
 
+int64_t newest_checkpoint(const std::string& folder) {
+  if (!fs::is_directory(folder)) return 0;
+  const std::map<int64_t, std::string> found = list_checkpoints(folder);
+  return found.empty() ? 0 : found.rbegin()->first;
+}
+
 CheckpointStore::CheckpointStore(std::string folder, int64_t keep, Identity identity)
     : folder_(std::move(folder)), keep_(keep), identity_(std::move(identity)) {
   std::error_code error;
@@ -175,7 +191,7 @@ void CheckpointStore::save(const Checkpoint& checkpoint) {
 }
 
 void CheckpointStore::prune(int64_t saved) const {
-  std::map<int64_t, std::string> found = list();
+  std::map<int64_t, std::string> found = list_checkpoints(folder_);
   while (found.rbegin()->first > saved) {
     remove(found.rbegin()->first);
     found.erase(std::prev(found.end()));
@@ -187,7 +203,7 @@ void CheckpointStore::prune(int64_t saved) const {
 }
 
 void CheckpointStore::clear() {
-  for (const auto& [step, path] : list()) remove(step);
+  for (const auto& [step, path] : list_checkpoints(folder_)) remove(step);
 }
 
 void CheckpointStore::remove(int64_t step) const {
@@ -195,15 +211,6 @@ void CheckpointStore::remove(int64_t step) const {
   rename_or_fail(folder_ + "/" + folder_name(step), removed);
   std::error_code ignored;  // what stays is swept at the next start
   fs::remove_all(removed, ignored);
-}
-
-std::map<int64_t, std::string> CheckpointStore::list() const {
-  std::map<int64_t, std::string> found;
-  for (const auto& entry : fs::directory_iterator(folder_)) {
-    const int64_t step = step_of(entry.path().filename());
-    if (step >= 0 && entry.is_directory()) found[step] = entry.path();
-  }
-  return found;
 }
 
 CheckpointStore::Loaded CheckpointStore::load(const std::string& path) const {
@@ -227,7 +234,7 @@ CheckpointStore::Loaded CheckpointStore::load(const std::string& path) const {
 
 std::optional<Checkpoint> CheckpointStore::load_newest(
     const std::function<void(const std::string&)>& note) const {
-  const std::map<int64_t, std::string> found = list();
+  const std::map<int64_t, std::string> found = list_checkpoints(folder_);
   for (auto at = found.rbegin(); at != found.rend(); ++at) {
     Loaded loaded;
     try {

@@ -28,6 +28,10 @@ struct Checkpoint {
 /// What a checkpoint belongs to, by name: "recipe", "base", "tokenizer", "data" → SHA-256.
 using Identity = std::map<std::string, std::string>;
 
+/// The step of the newest checkpoint in a folder, 0 without any, by its name: for those who watch a
+/// run from outside. Takes no lock and verifies nothing.
+int64_t newest_checkpoint(const std::string& folder);
+
 /// The checkpoints of one run, `<folder>/step-N/`, each with `state.safetensors` and
 /// `MANIFEST.json` (format version, step, counters, identity, size and SHA-256 of each file, and a
 /// digest of itself).
@@ -59,7 +63,6 @@ class CheckpointStore {
     Identity identity;
   };
 
-  std::map<int64_t, std::string> list() const;  ///< step → path
   Loaded load(const std::string& path) const;
   void prune(int64_t saved) const;
   void remove(int64_t step) const;

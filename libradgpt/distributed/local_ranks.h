@@ -41,8 +41,8 @@ struct LocalRanks {
 /// caller with a single thread: locks that another one holds would stay locked in the ranks, and
 /// neither OpenMP nor CUDA lives on. If the caller dies, the ranks get SIGTERM.
 ///
-/// A process manager may signal ranks and caller at once; a rank that counts signals should look at
-/// those of its parent alone (siginfo_t::si_pid).
+/// A terminal or a process manager may signal ranks and caller at once, so a rank should take no
+/// notice of signals after the first.
 ///
 /// Throws Error(kEnvironment) if no process can be started or the caller has further threads.
 int run_local_ranks(const LocalRanks& ranks);

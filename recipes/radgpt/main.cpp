@@ -1,4 +1,3 @@
-#include <c10/util/Exception.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -6,19 +5,18 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
-#include <new>
 #include <span>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/text.h"
 #include "libradgpt/base/version.h"
+#include "recipes/radgpt/current_error.h"
 #include "recipes/radgpt/verbs.h"
 
 namespace radgpt {
 namespace {
 
 constexpr int kUsageExit = static_cast<int>(ErrorKind::kUsage);
-constexpr int kEnvironmentExit = static_cast<int>(ErrorKind::kEnvironment);
 
 /// Reports are private: what is written is for the user alone, and a crash leaves no core.
 void protect_files() {
@@ -29,6 +27,7 @@ void protect_files() {
 
 void add_verbs(CLI::App& app) {
   add_train(app);
+  add_launch(app);
   add_evaluate(app);
   add_generate(app);
   add_simulate(app);
@@ -78,7 +77,7 @@ int report(const std::string& message, int exit_code) {
   return exit_code;
 }
 
-/// LibTorch's messages end with a stack trace, of which the first line is enough.
+/// CLI11 tells more in further ones.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 /// The verb that was parsed last.
@@ -132,16 +131,13 @@ int run(Arguments arguments) {
   try {
     app.parse(static_cast<int>(arguments.size()), arguments.data());
     flush_output();
+  } catch (const CLI::RuntimeError& error) {
+    return error.get_exit_code();  // of a verb that has said why
   } catch (const CLI::ParseError& error) {
     return report_usage(app, error, arguments);
-  } catch (const Error& error) {
+  } catch (...) {
+    const Error error = current_error();
     return report(without_reports(error.what(), arguments), error.exit_code());
-  } catch (const c10::Error& error) {
-    return report(first_line(error.what_without_backtrace()), kEnvironmentExit);
-  } catch (const std::bad_alloc&) {
-    return report("not enough memory", kEnvironmentExit);
-  } catch (const std::exception& error) {
-    return report(first_line(error.what()), kEnvironmentExit);
   }
   return 0;
 }

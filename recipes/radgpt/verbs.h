@@ -14,6 +14,7 @@ namespace radgpt {
 // stderr and an exit code. Results go to stdout, progress and notes to stderr.
 
 void add_train(CLI::App& app);
+void add_launch(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_simulate(CLI::App& app);

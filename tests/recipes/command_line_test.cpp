@@ -79,6 +79,13 @@ TEST_CASE("Command line: CL01 to CL04 are one line and exit code 2") {
        {"merge", "--model", "m", "--out", "/nowhere/x", "--llama", "--max-shard-size", "0"},
        "--max-shard-size"},
       {"", {"recipes", "check"}, "FILE"},
+      {"CL01", {"launch", "-n", "2", "recipes/quickstart.yaml", "--fast"}, "--fast"},
+      {"CL02", {"launch", "-n"}, "--ranks"},
+      {"CL03", {"launch", "-n", "0", "recipes/quickstart.yaml"}, "--ranks"},
+      {"CL03", {"launch", "-n", "1025", "recipes/quickstart.yaml"}, "--ranks"},
+      {"CL03", {"launch", "-n", "two", "recipes/quickstart.yaml"}, "--ranks"},
+      {"", {"launch", "recipes/quickstart.yaml"}, "--ranks is required"},
+      {"", {"launch", "-n", "2"}, "RECIPE is required"},
       {"", {"recipes", "show", "no_such"}, "must be one of"},
   };
   for (const Case& row : table) {
@@ -88,8 +95,8 @@ TEST_CASE("Command line: CL01 to CL04 are one line and exit code 2") {
 }
 
 TEST_CASE("Command line: every verb has a help") {
-  for (const char* verb : {"train", "evaluate", "generate", "simulate", "prepare", "tokens",
-                           "merge", "recipes", "plan"}) {
+  for (const char* verb : {"train", "launch", "evaluate", "generate", "simulate", "prepare",
+                           "tokens", "merge", "recipes", "plan"}) {
     INFO(verb);
     const ProcessResult result = run_radgpt({verb, "--help"});
     CHECK(result.exit_code == 0);
@@ -123,6 +130,52 @@ TEST_CASE("Command line: several faults are a line each after the first") {
         "error: recipes/quickstart.yaml: 2 fault(s)\n"
         "  argument \"lora.rank=0\": lora.rank: must be a whole number in [1, 64], got \"0\"\n"
         "  argument \"lora.rnak=8\": unknown field lora.rnak; did you mean rank?\n");
+}
+
+TEST_CASE("Command line: launch says a fault of a recipe once, whatever the number of ranks") {
+  const RecipeFile file(
+      "lora: {rank: 0}\nmodel: {path: b}\ndata: {sources: [{train: [a]}]}\n"
+      "output: {folder: r}\n");
+  check_refusal({"launch", "-n", "8", file.path()}, 3, "lora.rank: must be a whole number");
+  const RecipeFile lost(
+      "model: {path: /no/such/model}\ndata: {sources: [{reports: [/no/such]}]}\n"
+      "output: {folder: /nowhere/r}\n");
+  const ProcessResult result = run_radgpt({"launch", "-n", "8", lost.path()});
+  CHECK(result.exit_code == 3);
+  CHECK(result.errors.find("error: ") == result.errors.rfind("error: "));
+}
+
+/// A variable of the environment that processes started from here see.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  ~Variable() { unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+};
+
+TEST_CASE("Command line: ranks that cannot be are one line and exit code 3") {
+  const Variable rank("RANK", "2");
+  check_refusal({"train", "recipes/quickstart.yaml"}, 3,
+                "error: environment: WORLD_SIZE: must be set beside RANK, got nothing\n");
+  const Variable size("WORLD_SIZE", "2");
+  check_refusal({"train", "recipes/quickstart.yaml"}, 3,
+                "error: environment: RANK: must be a whole number in [0, 1], got \"2\"\n");
+}
+
+TEST_CASE("Command line: launch below a launcher is a mistake") {
+  const Variable rank("RANK", "1");
+  const Variable size("WORLD_SIZE", "2");
+  const Variable address("MASTER_ADDR", "127.0.0.1");
+  const Variable port("MASTER_PORT", "x");
+  check_refusal({"launch", "-n", "2", "recipes/quickstart.yaml"}, 3, "MASTER_PORT");
+  const Variable good_port("MASTER_PORT", "20000");
+  check_refusal({"launch", "-n", "2", "recipes/quickstart.yaml"}, 2,
+                "launch: starts the ranks of one machine itself, but is rank 1 of 2 already; let "
+                "that launcher start `radgpt train`");
 }
 
 TEST_CASE("Command line: a recipe that is no recipe, or not there") {

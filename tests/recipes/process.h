@@ -30,6 +30,7 @@ class RunningRadgpt {
   /// Reads stderr until `text` stands in it; false if it ends without.
   bool wait_for(const std::string& text);
   void send(int signal) const;
+  pid_t process() const { return process_; }
   /// Reads stderr to its end and waits for the end of the process.
   ProcessResult finish();
 
