@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/base/system_call.h"
 
 namespace radgpt {
 namespace {
@@ -23,14 +24,6 @@ constexpr size_t kLargestTransfer = size_t{1} << 30;  // one call moves at most 
 std::string folder_of(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
-}
-
-/// Repeats a call that a signal cut off.
-template <typename Call>
-auto until_uninterrupted(const Call& call) {
-  auto result = call();
-  while (result < 0 && errno == EINTR) result = call();
-  return result;
 }
 
 int open_file(const std::string& path, int flags) {
@@ -58,9 +51,8 @@ int open_file(const std::string& path, int flags) {
 }
 
 std::string free_space(const std::string& path) {
-  struct statvfs disk {};
-  if (statvfs(folder_of(path).c_str(), &disk) != 0) return "";
-  return concat(", ", uint64_t{disk.f_bavail} * disk.f_frsize, " bytes free");
+  const std::optional<uint64_t> bytes = free_bytes(folder_of(path));
+  return bytes ? concat(", ", *bytes, " bytes free") : "";
 }
 
 }  // namespace
@@ -82,7 +74,9 @@ InputFile open_regular_file(const std::string& path) {
   FileDescriptor descriptor(open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
   if (descriptor.get() < 0) refuse_to_open(path, errno);
   struct stat status {};
-  if (fstat(descriptor.get(), &status) != 0) refuse_to_open(path, errno);
+  if (until_uninterrupted([&] { return fstat(descriptor.get(), &status); }) != 0) {
+    refuse_to_open(path, errno);
+  }
   require(!S_ISDIR(status.st_mode), path, ": must be a file, got a folder");
   require(S_ISREG(status.st_mode), path, ": must be a regular file, got a pipe, socket or device");
   return {path, std::move(descriptor), static_cast<uint64_t>(status.st_size)};
@@ -136,7 +130,8 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
 }
 
 AtomicFile::~AtomicFile() {
-  if (!temporary_path_.empty()) unlink(temporary_path_.c_str());
+  if (temporary_path_.empty()) return;
+  until_uninterrupted([&] { return unlink(temporary_path_.c_str()); });
 }
 
 void AtomicFile::write(std::string_view bytes) {
@@ -156,7 +151,8 @@ void AtomicFile::commit() {
   if (until_uninterrupted([&] { return fsync(descriptor); }) != 0) give_up("made durable");
   // An interrupted close has closed all the same.
   if (close(descriptor_.release()) != 0 && errno != EINTR) give_up("closed");
-  if (rename(temporary_path_.c_str(), path_.c_str()) != 0) give_up("put in place");
+  const auto put_in_place = [&] { return rename(temporary_path_.c_str(), path_.c_str()); };
+  if (until_uninterrupted(put_in_place) != 0) give_up("put in place");
   temporary_path_.clear();
   sync_folder(folder_of(path_));
 }
@@ -164,7 +160,7 @@ void AtomicFile::commit() {
 void AtomicFile::give_up(const char* action) {
   const int error = errno;
   const std::string space = error == ENOSPC || error == EDQUOT ? free_space(path_) : "";
-  unlink(temporary_path_.c_str());
+  until_uninterrupted([&] { return unlink(temporary_path_.c_str()); });
   temporary_path_.clear();
   fail(ErrorKind::kEnvironment, path_, ": cannot be ", action, ": ", std::strerror(error), space);
 }
@@ -173,6 +169,13 @@ void write_file_atomically(const std::string& path, std::string_view bytes) {
   AtomicFile file(path);
   file.write(bytes);
   file.commit();
+}
+
+std::optional<uint64_t> free_bytes(const std::string& path) {
+  struct statvfs disk {};
+  if (until_uninterrupted([&] { return statvfs(path.c_str(), &disk); }) != 0) return std::nullopt;
+  if (disk.f_blocks == 0) return std::nullopt;  // some network file systems count nothing
+  return uint64_t{disk.f_bavail} * disk.f_frsize;
 }
 
 void sync_folder(const std::string& path) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -72,6 +73,10 @@ class AtomicFile {
 
 /// An AtomicFile in one call.
 void write_file_atomically(const std::string& path, std::string_view bytes);
+
+/// What an ordinary user may still write to the disk that holds `path`, which must exist; nothing
+/// if the disk does not say.
+std::optional<uint64_t> free_bytes(const std::string& path);
 
 /// Makes the entries of a folder (names, renames, removals) durable. Errors: kEnvironment.
 void sync_folder(const std::string& path);
