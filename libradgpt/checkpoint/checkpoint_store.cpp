@@ -1,34 +1,22 @@
 #include "libradgpt/checkpoint/checkpoint_store.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <torch/types.h>
-#include <unistd.h>
+#include <torch/version.h>
 
-#include <algorithm>
-#include <bit>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <iterator>
+#include <cmath>
 #include <vector>
 
 #include "libradgpt/base/error.h"
-#include "libradgpt/base/hash.h"
-#include "libradgpt/formats/json.h"
+#include "libradgpt/base/folders.h"
+#include "libradgpt/base/version.h"
+#include "libradgpt/checkpoint/manifest.h"
 #include "libradgpt/formats/safetensors.h"
 
 namespace radgpt {
 
 namespace {
 
-namespace fs = std::filesystem;
-using Json = nlohmann::json;
-
-constexpr int64_t kFormatVersion = 1;
-constexpr uint64_t kManifestLimit = 1 << 20;
 constexpr const char* kStateFile = "state.safetensors";
-constexpr const char* kManifestFile = "MANIFEST.json";
 constexpr const char* kUnfinished = ".unfinished-";
 constexpr const char* kRemoved = ".removed-";
 
@@ -39,28 +27,14 @@ int64_t step_of(const std::string& name) {
   if (name.rfind("step-", 0) != 0 || name.size() == 5 || name.size() > 20) return -1;
   const std::string digits = name.substr(5);
   if (digits.find_first_not_of("0123456789") != std::string::npos) return -1;
-  return std::stoll(digits);
+  const int64_t step = std::stoll(digits);
+  return name == folder_name(step) ? step : -1;
 }
 
-/// Step → path.
-std::map<int64_t, std::string> list_checkpoints(const std::string& folder) {
-  std::map<int64_t, std::string> found;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const int64_t step = step_of(entry.path().filename());
-    if (step >= 0 && entry.is_directory()) found[step] = entry.path();
-  }
-  return found;
-}
-
-void rename_or_fail(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) {
-    fail(ErrorKind::kEnvironment, from, ": cannot be renamed to ", to, ": ", std::strerror(errno));
-  }
-}
-
-std::string digest_of(Json manifest) {
-  manifest.erase("digest");
-  return to_hex(sha256(manifest.dump()));
+bool is_finite(const at::Tensor& tensor) {
+  if (tensor.numel() == 0) return true;
+  const auto [least, largest] = at::aminmax(tensor);  // not a number if any element is none
+  return std::isfinite(least.item<float>()) && std::isfinite(largest.item<float>());
 }
 
 void write_state(const std::string& path, const std::map<std::string, at::Tensor>& tensors) {
@@ -68,64 +42,68 @@ void write_state(const std::string& path, const std::map<std::string, at::Tensor
   for (const auto& [name, tensor] : tensors) {
     require(tensor.is_contiguous() && tensor.scalar_type() == at::kFloat, "checkpoint: ", name,
             " must be contiguous fp32");
+    if (!is_finite(tensor)) {
+      fail(ErrorKind::kNumeric, "checkpoint: ", name, " must be finite to be saved");
+    }
     entries.push_back({{name, DataType::kF32, {tensor.numel()}},
                        {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
   }
   write_safetensors(path, entries);
 }
 
-Json describe(const Checkpoint& checkpoint, const Identity& identity, const std::string& state) {
-  Json manifest = {{"version", kFormatVersion},
-                   {"step", checkpoint.step},
-                   {"counters", checkpoint.counters},
-                   {"best_loss_bits", std::bit_cast<int64_t>(checkpoint.best_loss)},
-                   {"identity", identity}};
-  manifest["files"][kStateFile] = {{"size", static_cast<int64_t>(fs::file_size(state))},
-                                   {"sha256", to_hex(sha256_of_file(state))}};
-  manifest["digest"] = digest_of(manifest);
-  return manifest;
+std::map<std::string, at::Tensor> read_state(const std::string& path,
+                                             const CheckpointNeeds& needs) {
+  std::map<std::string, at::Tensor> tensors;
+  const SafetensorsFile state(path);
+  for (const TensorInfo& info : state.tensors()) {
+    require(info.dtype == DataType::kF32, path, ": ", info.name, ": must be F32, got ",
+            name_of(info.dtype));
+    at::Tensor tensor = at::empty(info.shape, at::kFloat);
+    state.read(info, {static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()});
+    require(is_finite(tensor), path, ": ", info.name, ": must be finite");
+    tensors.emplace(info.name, std::move(tensor));
+  }
+  for (const auto& [name, elements] : needs.elements) {
+    const auto found = tensors.find(name);
+    require(found != tensors.end(), path, ": ", name, ": must be there, got no such tensor");
+    require(found->second.numel() == elements, path, ": ", name, ": must have ", elements,
+            " elements, got ", found->second.numel());
+  }
+  return tensors;
 }
 
-/// The manifest of a checkpoint folder after all checks that need no tensors.
-Json verified_manifest(const std::string& folder) {
+/// The checkpoint of a folder after all checks but that of its identity.
+Manifest load(const std::string& folder, int64_t step, const CheckpointNeeds& needs) {
+  Manifest manifest = read_manifest(folder);
+  Checkpoint& checkpoint = manifest.checkpoint;
   const std::string path = folder + "/" + kManifestFile;
-  Json manifest = read_json_file(path, kManifestLimit);
-  const JsonObject object(manifest, path);
-  const int64_t version = object.integer("version", 1, 1 << 20);
-  require(version == kFormatVersion, path, ": version: must be ", kFormatVersion, ", got ",
-          version);
-  require(object.text("digest") == digest_of(manifest), path,
-          ": digest: must match the manifest; the file was changed");
-  const JsonObject files = object.object("files");
-  const JsonObject state = files.object(kStateFile);
-  const std::string state_path = folder + "/" + kStateFile;
-  const int64_t size = state.integer("size", 0, int64_t{1} << 50);
-  require(fs::exists(state_path), state_path, ": must be there, got no file");
-  const auto actual = static_cast<int64_t>(fs::file_size(state_path));
-  require(actual == size, state_path, ": must have ", size, " bytes, got ", actual);
-  require(to_hex(sha256_of_file(state_path)) == state.text("sha256"), state_path,
-          ": must have the SHA-256 of its manifest; the file is damaged");
+  require(checkpoint.step == step, path, ": step: must be that of the folder's name, ", step,
+          ", got ", checkpoint.step);
+  require(step <= needs.last_step, path, ": step: must be at most ", needs.last_step,
+          ", the last of the run, got ", step);
+  require(manifest.files.contains(kStateFile), path, ": files: must name ", kStateFile);
+  verify_files(manifest, folder);
+  checkpoint.tensors = read_state(folder + "/" + kStateFile, needs);
   return manifest;
 }
 
-FileDescriptor take_lock(const std::string& folder) {
-  const std::string path = folder + "/.lock";
-  FileDescriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (lock.get() < 0) {
-    fail(ErrorKind::kEnvironment, path, ": cannot be written: ", std::strerror(errno));
+void check_identity(const Identity& run, const Manifest& manifest, const std::string& folder) {
+  std::string differing;
+  for (const auto& [name, digest] : run) {
+    const auto found = manifest.identity.find(name);
+    if (found != manifest.identity.end() && found->second == digest) continue;
+    differing += (differing.empty() ? "" : " and the ") + name;
   }
-  char owner[32] = {};
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    const ssize_t length = ::pread(lock.get(), owner, sizeof owner - 1, 0);
-    fail(ErrorKind::kInput, folder, ": must be used by one run at a time, is in use by process ",
-         length > 0 ? owner : "unknown");
+  require(differing.empty(), folder, ": identity: the ", differing,
+          " must be the one of the run that is resumed, got another");
+}
+
+bool is_marked_best(const std::string& folder) {
+  try {
+    return read_manifest(folder).checkpoint.mark == Checkpoint::Mark::kBest;
+  } catch (const Error&) {  // damaged, so nothing is lost with it
+    return false;
   }
-  const std::string process = std::to_string(::getpid());
-  if (::ftruncate(lock.get(), 0) != 0 ||
-      ::pwrite(lock.get(), process.data(), process.size(), 0) < 0) {
-    fail(ErrorKind::kEnvironment, path, ": cannot be written: ", std::strerror(errno));
-  }
-  return lock;
 }
 
 }  // namespace
@@ -151,106 +129,133 @@ int64_t newest_checkpoint(const std::string& folder) {
 }
 
 CheckpointStore::CheckpointStore(std::string folder, int64_t keep, Identity identity)
-    : folder_(std::move(folder)), keep_(keep), identity_(std::move(identity)) {
-  std::error_code error;
-  fs::create_directories(folder_, error);
-  if (error) fail(ErrorKind::kEnvironment, folder_, ": cannot be made: ", error.message());
-  lock_ = take_lock(folder_);
-  for (const auto& entry : fs::directory_iterator(folder_)) {
-    const std::string name = entry.path().filename();
-    if (name.rfind(kUnfinished, 0) == 0 || name.rfind(kRemoved, 0) == 0) {
-      fs::remove_all(entry.path(), error);
-    }
-  }
+    : folder_(std::move(folder)), keep_(keep), identity_(std::move(identity)), lock_(folder_) {
+  require(keep_ >= 1, folder_, ": at least one checkpoint must be kept, got ", keep_);
+  sweep();
 }
 
 void CheckpointStore::save(const Checkpoint& checkpoint) {
+  lock_.require_held();
+  sweep();
+  check_space(checkpoint);
   const std::string name = folder_name(checkpoint.step);
   const std::string unfinished = folder_ + "/" + kUnfinished + name;
-  const std::string finished = folder_ + "/" + name;
-  std::error_code error;
-  fs::remove_all(unfinished, error);
-  fs::create_directory(unfinished, error);
-  if (error) fail(ErrorKind::kEnvironment, unfinished, ": cannot be made: ", error.message());
   try {
-    const std::string state = unfinished + "/" + kStateFile;
-    write_state(state, checkpoint.tensors);
-    write_file_atomically(unfinished + "/" + kManifestFile,
-                          describe(checkpoint, identity_, state).dump(1));
+    write(checkpoint, unfinished);
+    if (entry_exists(folder_ + "/" + name)) set_aside(checkpoint.step);  // damaged, passed over
+    rename_entry(unfinished, folder_ + "/" + name);
   } catch (...) {
-    fs::remove_all(unfinished, error);
+    try {
+      remove_tree(unfinished);
+    } catch (const Error&) {  // the next sweep says it, this error is the first one
+    }
     throw;
   }
-  sync_folder(unfinished);
-  if (fs::exists(finished)) {  // a damaged one that a resume passed over
-    remove(checkpoint.step);
-  }
-  rename_or_fail(unfinished, finished);
   sync_folder(folder_);
   prune(checkpoint.step);
 }
 
+void CheckpointStore::check_space(const Checkpoint& checkpoint) const {
+  constexpr uint64_t kManifestAndHeader = 1 << 14;
+  uint64_t bytes = kManifestAndHeader;
+  for (const auto& [name, tensor] : checkpoint.tensors) bytes += tensor.nbytes();
+  const uint64_t needed = bytes + bytes / 10;
+  const std::optional<uint64_t> free = free_bytes(folder_);
+  if (free && *free < needed) {
+    fail(ErrorKind::kEnvironment, folder_, "/", folder_name(checkpoint.step), "/", kStateFile,
+         ": needs ", needed, " bytes, ", *free, " bytes free");
+  }
+}
+
+/// Makes the folder and fills it durably.
+void CheckpointStore::write(const Checkpoint& checkpoint, const std::string& folder) const {
+  make_folder(folder);
+  const std::string state = folder + "/" + kStateFile;
+  write_state(state, checkpoint.tensors);
+  Manifest manifest{checkpoint, identity_, {{kStateFile, describe_file(state)}}};
+  manifest.checkpoint.facts["libtorch"] = TORCH_VERSION;
+  manifest.checkpoint.facts["libradgpt"] = version();
+  write_file_atomically(folder + "/" + kManifestFile, write_manifest(manifest));
+  try {  // a write that was taken and lost shows in sizes
+    const SafetensorsFile written(state);
+    read_manifest(folder);
+  } catch (const Error& error) {
+    fail(ErrorKind::kEnvironment, "read back at once, ", error.what());
+  }
+}
+
 void CheckpointStore::prune(int64_t saved) const {
-  std::map<int64_t, std::string> found = list_checkpoints(folder_);
-  while (found.rbegin()->first > saved) {
-    remove(found.rbegin()->first);
-    found.erase(std::prev(found.end()));
+  int64_t kept = 0;
+  bool best_kept = false;
+  const std::map<int64_t, std::string> found = list();
+  bool removed = false;
+  for (auto at = found.rbegin(); at != found.rend(); ++at) {
+    const bool best = at->first <= saved && !best_kept && is_marked_best(at->second);
+    if (at->first <= saved && (kept < keep_ || best)) {
+      ++kept;
+      best_kept = best_kept || best;
+      continue;
+    }
+    set_aside(at->first);
+    removed = true;
   }
-  while (static_cast<int64_t>(found.size()) > keep_) {
-    remove(found.begin()->first);
-    found.erase(found.begin());
-  }
+  if (!removed) return;
+  sync_folder(folder_);  // before a file goes, its folder must have its new name for good
+  sweep();
 }
 
 void CheckpointStore::clear() {
-  for (const auto& [step, path] : list_checkpoints(folder_)) remove(step);
+  for (const auto& [step, path] : list()) set_aside(step);
+  sync_folder(folder_);
+  sweep();
 }
 
-void CheckpointStore::remove(int64_t step) const {
-  const std::string removed = folder_ + "/" + kRemoved + folder_name(step);
-  rename_or_fail(folder_ + "/" + folder_name(step), removed);
-  std::error_code ignored;  // what stays is swept at the next start
-  fs::remove_all(removed, ignored);
+void CheckpointStore::set_aside(int64_t step) const {
+  const std::string name = folder_name(step);
+  rename_entry(folder_ + "/" + name, folder_ + "/" + kRemoved + name);
 }
 
-CheckpointStore::Loaded CheckpointStore::load(const std::string& path) const {
-  const Json manifest = verified_manifest(path);
-  const JsonObject object(manifest, path + "/" + kManifestFile);
-  Checkpoint checkpoint;
-  checkpoint.step = object.integer("step", 0, int64_t{1} << 50);
-  checkpoint.best_loss =
-      std::bit_cast<double>(object.integer("best_loss_bits", INT64_MIN, INT64_MAX));
-  checkpoint.counters = manifest.at("counters").get<std::map<std::string, int64_t>>();
-  const SafetensorsFile state(path + "/" + kStateFile);
-  for (const TensorInfo& info : state.tensors()) {
-    require(info.dtype == DataType::kF32, path, ": ", info.name, ": must be F32, got ",
-            name_of(info.dtype));
-    at::Tensor tensor = at::empty(info.shape, at::kFloat);
-    state.read(info, {static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()});
-    checkpoint.tensors.emplace(info.name, std::move(tensor));
+void CheckpointStore::sweep() const {
+  for (const std::string& name : list_folder(folder_)) {
+    if (name.rfind(kUnfinished, 0) == 0 || name.rfind(kRemoved, 0) == 0) {
+      remove_tree(folder_ + "/" + name);
+    }
   }
-  return {std::move(checkpoint), manifest.at("identity").get<Identity>()};
+}
+
+std::map<int64_t, std::string> CheckpointStore::list() const {
+  std::map<int64_t, std::string> found;
+  for (const std::string& name : list_folder(folder_)) {
+    const int64_t step = step_of(name);
+    if (step >= 0) found[step] = folder_ + "/" + name;
+  }
+  return found;
 }
 
 std::optional<Checkpoint> CheckpointStore::load_newest(
-    const std::function<void(const std::string&)>& note) const {
-  const std::map<int64_t, std::string> found = list_checkpoints(folder_);
+    const std::function<void(const std::string&)>& note, const CheckpointNeeds& needs) const {
+  const std::map<int64_t, std::string> found = list();
+  std::string newest;
   for (auto at = found.rbegin(); at != found.rend(); ++at) {
-    Loaded loaded;
+    Manifest manifest;
     try {
-      loaded = load(at->second);
+      manifest = load(at->second, at->first, needs);
+    } catch (const LaterFormat&) {
+      throw;
     } catch (const Error& error) {
       note(concat("checkpoint passed over: ", error.what()));
+      if (newest.empty()) newest = error.what();
       continue;
     }
-    for (const auto& [name, digest] : identity_) {
-      require(loaded.identity[name] == digest, at->second, ": identity: the ", name,
-              " must be the one of the run that is resumed, got another");
+    check_identity(identity_, manifest, at->second);
+    for (const std::string& name : list_folder(at->second)) {
+      if (name == kManifestFile || manifest.files.contains(name)) continue;
+      note(concat(at->second, "/", name, ": is no part of the checkpoint"));
     }
-    return std::move(loaded.checkpoint);
+    return std::move(manifest.checkpoint);
   }
-  require(found.empty(), folder_, ": all ", found.size(),
-          " checkpoints are damaged; nothing to resume from");
+  require(found.empty(), folder_, ": none of ", found.size(),
+          " checkpoints can be used, so nothing to resume from; the newest: ", newest);
   return std::nullopt;
 }
 
