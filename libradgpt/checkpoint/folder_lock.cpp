@@ -35,8 +35,10 @@ std::string owner_of(int file) {
 
 FolderLock::FolderLock(const std::string& folder) : path_(folder + "/.lock") {
   make_folders(folder);
-  const auto check = [&] { return ::access(folder.c_str(), R_OK | W_OK | X_OK); };
-  if (until_uninterrupted(check) != 0) {
+  const auto look = [&] {
+    return ::faccessat(AT_FDCWD, folder.c_str(), R_OK | W_OK | X_OK, AT_EACCESS);
+  };
+  if (until_uninterrupted(look) != 0) {
     fail(ErrorKind::kEnvironment, folder,
          ": must be a folder that can be written: ", std::strerror(errno));
   }

@@ -14,6 +14,7 @@ using Json = nlohmann::json;
 
 constexpr int64_t kFormatVersion = 1;
 constexpr uint64_t kLargestManifest = 1 << 20;
+constexpr int kIndent = 1;
 constexpr int64_t kLargest = int64_t{1} << 50;  // of steps and bytes
 
 /// Bytes that are not UTF-8 become U+FFFD.
@@ -78,7 +79,7 @@ std::string write_manifest(const Manifest& manifest) {
     json["files"][name] = {{"size", file.size}, {"sha256", file.sha256}};
   }
   json["digest"] = digest_of(json);
-  std::string text = text_of(json, 1);
+  std::string text = text_of(json, kIndent);
   require(text.size() <= kLargestManifest, "checkpoint: counters and facts must take at most ",
           kLargestManifest, " bytes, got ", text.size());
   return text;
@@ -86,9 +87,12 @@ std::string write_manifest(const Manifest& manifest) {
 
 Manifest read_manifest(const std::string& folder) {
   const std::string path = folder + "/" + kManifestFile;
-  const Json json = read_json_file(path, kLargestManifest);
+  const std::string text = read_file(path, kLargestManifest);
+  const Json json = parse_json(text, {path});
   const JsonObject object(json, path);
   check_digest_and_version(json, object);
+  require(text == text_of(json, kIndent), path,
+          ": must have the bytes that were written, got the same in other ones");
   Manifest manifest;
   Checkpoint& checkpoint = manifest.checkpoint;
   checkpoint.step = object.integer("step", 0, kLargest);

@@ -52,7 +52,7 @@ std::string faults_of_steps(const std::string& folder) {
   std::string faults;
   for (const std::string& name : names_in(folder)) {
     if (!name.starts_with("step-")) continue;
-    const TemporaryFolder alone;  // so that it is the newest and only one
+    const TemporaryFolder alone(fs::path(folder).parent_path());  // the newest and only one there
     copy_folder(folder + "/" + name, alone.file(name));
     Notes notes;
     try {
