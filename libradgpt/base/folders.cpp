@@ -1,6 +1,7 @@
 #include "libradgpt/base/folders.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -88,6 +89,15 @@ void rename_entry(const std::string& from, const std::string& to) {
   if (until_uninterrupted([&] { return std::rename(from.c_str(), to.c_str()); }) != 0) {
     fail(ErrorKind::kEnvironment, from, ": cannot be renamed to ", to, ": ", std::strerror(errno));
   }
+}
+
+bool exchange_entries(const std::string& a, const std::string& b) {
+  const auto exchange = [&] {
+    return renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE);
+  };
+  if (until_uninterrupted(exchange) == 0) return true;
+  if (errno == EINVAL || errno == ENOSYS) return false;
+  fail(ErrorKind::kEnvironment, a, ": cannot be exchanged with ", b, ": ", std::strerror(errno));
 }
 
 void remove_tree(const std::string& path) {

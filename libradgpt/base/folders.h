@@ -24,6 +24,10 @@ void make_folders(const std::string& path);
 /// Gives an entry another name on the same file system.
 void rename_entry(const std::string& from, const std::string& to);
 
+/// Lets two entries of one file system change their names, so that each name is there at every
+/// moment. False if the file system cannot do that, as many on networks.
+bool exchange_entries(const std::string& a, const std::string& b);
+
 /// Removes a file, a link, or a folder with all that is in it. Links are removed, not followed.
 /// Nothing there is no error.
 void remove_tree(const std::string& path);

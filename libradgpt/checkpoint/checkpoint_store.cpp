@@ -101,8 +101,9 @@ void check_identity(const Identity& run, const Manifest& manifest, const std::st
 bool is_marked_best(const std::string& folder) {
   try {
     return read_manifest(folder).checkpoint.mark == Checkpoint::Mark::kBest;
-  } catch (const Error&) {  // damaged, so nothing is lost with it
-    return false;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInput) throw;  // it may be whole all the same
+    return false;                                  // damaged, so nothing is lost with it
   }
 }
 
@@ -138,12 +139,10 @@ void CheckpointStore::save(const Checkpoint& checkpoint) {
   lock_.require_held();
   sweep();
   check_space(checkpoint);
-  const std::string name = folder_name(checkpoint.step);
-  const std::string unfinished = folder_ + "/" + kUnfinished + name;
+  const std::string unfinished = folder_ + "/" + kUnfinished + folder_name(checkpoint.step);
   try {
     write(checkpoint, unfinished);
-    if (entry_exists(folder_ + "/" + name)) set_aside(checkpoint.step);  // damaged, passed over
-    rename_entry(unfinished, folder_ + "/" + name);
+    put_in_place(unfinished, checkpoint.step);
   } catch (...) {
     try {
       remove_tree(unfinished);
@@ -184,23 +183,34 @@ void CheckpointStore::write(const Checkpoint& checkpoint, const std::string& fol
   }
 }
 
+/// One of the same step is there if a resume has passed it over, or if the save that made it could
+/// not make it durable; it may be the only one.
+void CheckpointStore::put_in_place(const std::string& unfinished, int64_t step) const {
+  const std::string finished = folder_ + "/" + folder_name(step);
+  if (entry_exists(finished)) {
+    if (exchange_entries(unfinished, finished)) return;
+    set_aside(step);
+  }
+  rename_entry(unfinished, finished);
+}
+
 void CheckpointStore::prune(int64_t saved) const {
+  std::vector<int64_t> superfluous;
   int64_t kept = 0;
   bool best_kept = false;
   const std::map<int64_t, std::string> found = list();
-  bool removed = false;
   for (auto at = found.rbegin(); at != found.rend(); ++at) {
     const bool best = at->first <= saved && !best_kept && is_marked_best(at->second);
-    if (at->first <= saved && (kept < keep_ || best)) {
+    if (at->first > saved || (kept >= keep_ && !best)) {
+      superfluous.push_back(at->first);
+    } else {
       ++kept;
       best_kept = best_kept || best;
-      continue;
     }
-    set_aside(at->first);
-    removed = true;
   }
-  if (!removed) return;
-  sync_folder(folder_);  // before a file goes, its folder must have its new name for good
+  for (const int64_t step : superfluous) set_aside(step);
+  // Before a file goes, its folder has its new name for good.
+  if (!superfluous.empty()) sync_folder(folder_);
   sweep();
 }
 

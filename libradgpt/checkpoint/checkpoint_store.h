@@ -79,6 +79,7 @@ class CheckpointStore {
   std::map<int64_t, std::string> list() const;  ///< step → path
   void write(const Checkpoint& checkpoint, const std::string& folder) const;
   void check_space(const Checkpoint& checkpoint) const;
+  void put_in_place(const std::string& unfinished, int64_t step) const;
   void prune(int64_t saved) const;
   void set_aside(int64_t step) const;
   void sweep() const;

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,21 @@ TEST_CASE("Folders: they are made for their owner alone, with those above them")
   folder.write("file", "");
   CHECK(refusal([&] { make_folders(folder.file("file/a")); }) ==
         folder.file("file/a") + ": cannot be made: Not a directory");
+}
+
+TEST_CASE("Folders: two entries change their names") {
+  const TemporaryFolder folder;
+  folder.write("a", "first");
+  make_folders(folder.file("b/inside"));
+  if (!exchange_entries(folder.file("a"), folder.file("b"))) {
+    std::cout << "skipped: the file system cannot exchange names\n";
+    return;
+  }
+  CHECK(folder.read("b") == "first");
+  CHECK(entry_exists(folder.file("a/inside")));
+  CHECK(refusal([&] { exchange_entries(folder.file("a"), folder.file("c")); }) ==
+        folder.file("a") + ": cannot be exchanged with " + folder.file("c") +
+            ": No such file or directory");
 }
 
 TEST_CASE("Folders: a removal takes links and leaves what they lead to") {
