@@ -31,6 +31,16 @@ int64_t step_of(const std::string& name) {
   return name == folder_name(step) ? step : -1;
 }
 
+/// Step → path.
+std::map<int64_t, std::string> list_checkpoints(const std::string& folder) {
+  std::map<int64_t, std::string> found;
+  for (const std::string& name : list_folder(folder)) {
+    const int64_t step = step_of(name);
+    if (step >= 0) found[step] = folder + "/" + name;
+  }
+  return found;
+}
+
 bool is_finite(const at::Tensor& tensor) {
   if (tensor.numel() == 0) return true;
   const auto [least, largest] = at::aminmax(tensor);  // not a number if any element is none
@@ -198,7 +208,7 @@ void CheckpointStore::prune(int64_t saved) const {
   std::vector<int64_t> superfluous;
   int64_t kept = 0;
   bool best_kept = false;
-  const std::map<int64_t, std::string> found = list();
+  const std::map<int64_t, std::string> found = list_checkpoints(folder_);
   for (auto at = found.rbegin(); at != found.rend(); ++at) {
     const bool best = at->first <= saved && !best_kept && is_marked_best(at->second);
     if (at->first > saved || (kept >= keep_ && !best)) {
@@ -215,7 +225,7 @@ void CheckpointStore::prune(int64_t saved) const {
 }
 
 void CheckpointStore::clear() {
-  for (const auto& [step, path] : list()) set_aside(step);
+  for (const auto& [step, path] : list_checkpoints(folder_)) set_aside(step);
   sync_folder(folder_);
   sweep();
 }
@@ -233,18 +243,9 @@ void CheckpointStore::sweep() const {
   }
 }
 
-std::map<int64_t, std::string> CheckpointStore::list() const {
-  std::map<int64_t, std::string> found;
-  for (const std::string& name : list_folder(folder_)) {
-    const int64_t step = step_of(name);
-    if (step >= 0) found[step] = folder_ + "/" + name;
-  }
-  return found;
-}
-
 std::optional<Checkpoint> CheckpointStore::load_newest(
     const std::function<void(const std::string&)>& note, const CheckpointNeeds& needs) const {
-  const std::map<int64_t, std::string> found = list();
+  const std::map<int64_t, std::string> found = list_checkpoints(folder_);
   std::string newest;
   for (auto at = found.rbegin(); at != found.rend(); ++at) {
     Manifest manifest;

@@ -43,6 +43,9 @@ struct CheckpointNeeds {
   int64_t last_step = INT64_MAX;            ///< where the run ends
 };
 
+/// Step of the newest folder named step-N, whatever is in it; 0 if there is none.
+int64_t newest_checkpoint(const std::string& folder);
+
 /// The checkpoints of one run, `<folder>/step-N/`, each with `state.safetensors` and
 /// `MANIFEST.json` (format version, step, mark, counters, facts, identity, size and SHA-256 of each
 /// file, and a digest of itself).
@@ -76,7 +79,6 @@ class CheckpointStore {
                                         const CheckpointNeeds& needs = {}) const;
 
  private:
-  std::map<int64_t, std::string> list() const;  ///< step → path
   void write(const Checkpoint& checkpoint, const std::string& folder) const;
   void check_space(const Checkpoint& checkpoint) const;
   void put_in_place(const std::string& unfinished, int64_t step) const;
