@@ -45,13 +45,46 @@ std::vector<int64_t> adapter_rows(const LoraRecipe& lora, const Linear& linear) 
   return rows;
 }
 
+/// Columns that the adapters of a linear layer need, and those of its border.
+int64_t adapter_columns(const LoraRecipe& lora, const Linear& linear) {
+  return static_cast<int64_t>(adapter_rows(lora, linear).size()) * lora.rank;
+}
+
+int64_t border_columns(const LoraRecipe& lora, const Linear& linear) {
+  return (adapter_columns(lora, linear) + kBorderTile - 1) / kBorderTile * kBorderTile;
+}
+
+void add_weights(std::vector<MemoryRow>& rows, const ModelConfig& model, DataType type) {
+  rows.push_back({"weights", parameter_count(model) * size_of(type),
+                  concat(parameter_count(model), " x ", name_of(type))});
+}
+
+/// Gathered is what all ranks keep, rows that the last ones lack included.
+void add_sharded_weights(std::vector<MemoryRow>& rows, const Recipe& recipe,
+                         const ModelConfig& model, DataType type, int64_t shards) {
+  int64_t whole = 0, shard = 0, border = 0;
+  for (const Linear& linear : linears(model)) {
+    whole += linear.out * linear.in;
+    shard += (linear.out + shards - 1) / shards * linear.in;
+    border += linear.out * border_columns(recipe.lora, linear);
+  }
+  const int64_t layers = model.num_hidden_layers;
+  const int64_t replicated = parameter_count(model) - layers * whole;
+  rows.push_back({"weights", (replicated + layers * shard) * size_of(type),
+                  concat(replicated, " + ", layers, " layers x ", shard, ", 1/", shards,
+                         " of each, x ", name_of(type))});
+  const int64_t copies = recipe.model.device == DeviceChoice::kCuda ? 1 : 2;
+  rows.push_back(
+      {"whole layers", (whole + border + copies * shards * shard) * size_of(type),
+       concat("one at work and ", copies, " x the next, gathered ahead, x ", name_of(type))});
+}
+
 MemoryRow border_memory(const Recipe& recipe, const ModelConfig& model, int64_t bytes) {
   const LoraRecipe& lora = recipe.lora;
   int64_t elements = 0;
   for (const Linear& linear : linears(model)) {
-    const auto columns = static_cast<int64_t>(adapter_rows(lora, linear).size()) * lora.rank;
-    const int64_t tiles = (columns + kBorderTile - 1) / kBorderTile;
-    elements += linear.out * tiles * kBorderTile + columns * linear.in;
+    elements +=
+        linear.out * border_columns(lora, linear) + adapter_columns(lora, linear) * linear.in;
   }
   return {"border", model.num_hidden_layers * elements * bytes,
           concat("rank ", lora.rank, " in tiles of ", kBorderTile, " columns")};
@@ -91,14 +124,17 @@ int64_t trained_parameters(const Recipe& recipe, const ModelConfig& model) {
 }
 
 std::vector<MemoryRow> training_memory(const Recipe& recipe, const ModelConfig& model,
-                                       DataType type) {
+                                       DataType type, int64_t shards) {
   const int64_t bytes = size_of(type);
   const int64_t hidden = model.hidden_size;
   const int64_t wide = model.intermediate_size;
   const int64_t tokens = recipe.train.pack_tokens;
   std::vector<MemoryRow> rows;
-  rows.push_back({"weights", parameter_count(model) * bytes,
-                  concat(parameter_count(model), " x ", name_of(type))});
+  if (shards > 1) {
+    add_sharded_weights(rows, recipe, model, type, shards);
+  } else {
+    add_weights(rows, model, type);
+  }
   if (recipe.train.parameters == ParametersChoice::kAdapter) {
     rows.push_back(border_memory(recipe, model, bytes));
   }

@@ -1,5 +1,7 @@
 #include "libradgpt/config/memory_plan.h"
 
+#include <algorithm>
+
 #include "tests/catch.h"
 
 namespace radgpt {
@@ -79,6 +81,36 @@ TEST_CASE("Memory plan: each row is its product") {
   CHECK(bytes_of(training_memory(recipe, tiny(), DataType::kBF16), "state") == 2 * 2 * 24 * 8 * 4);
   recipe.lora.init = LoraInitChoice::kPissa;
   CHECK(bytes_of(training_memory(recipe, tiny(), DataType::kBF16), "state") == 2 * 2 * 24 * 9 * 4);
+}
+
+TEST_CASE("Memory plan: a sharded base is a share of each linear and two whole layers") {
+  Recipe recipe = adapter(2, {"gate_proj", "up_proj"});
+  const auto whole = training_memory(recipe, tiny(), DataType::kBF16);
+  const auto rows = training_memory(recipe, tiny(), DataType::kBF16, 3);
+  // Of linears with 12, 4, 16 and 4 rows three ranks keep 4, 2, 6 and 2; the last one reads 8.
+  const int64_t shard = 4 * 4 + 2 * 4 + 6 * 4 + 2 * 8;
+  CHECK(bytes_of(rows, "weights") == (80 + 2 * 8 + 4 + 2 * shard) * 2);
+  CHECK(bytes_of(rows, "whole layers") == (64 + 96 + 16 * 64 + 2 * 3 * shard) * 2);
+  recipe.model.device = DeviceChoice::kCuda;
+  CHECK(bytes_of(training_memory(recipe, tiny(), DataType::kBF16, 3), "whole layers") ==
+        (64 + 96 + 16 * 64 + 3 * shard) * 2);
+  for (const char* what : {"border", "state", "activations", "gradients"}) {
+    CHECK(bytes_of(rows, what) == bytes_of(whole, what));
+  }
+}
+
+TEST_CASE("Memory plan: over four ranks a base of 13B is 10 GB on each instead of 28") {
+  const auto weights = [](int64_t shards) {
+    Recipe recipe = adapter(8, {"W_pack"});
+    recipe.model.device = DeviceChoice::kCuda;
+    const auto rows = training_memory(recipe, baichuan2_13b(), DataType::kBF16, shards);
+    return static_cast<double>(bytes_of(rows, "weights") +
+                               std::max<int64_t>(0, bytes_of(rows, "whole layers")));
+  };
+  CHECK(weights(1) == Approx(27.79e9).epsilon(0.001));
+  CHECK(weights(2) == Approx(16.45e9).epsilon(0.001));
+  CHECK(weights(4) == Approx(10.14e9).epsilon(0.001));
+  CHECK(weights(8) == Approx(6.99e9).epsilon(0.001));
 }
 
 TEST_CASE("Memory plan: full training has no border") {
