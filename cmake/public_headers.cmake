@@ -31,6 +31,7 @@ set(radgpt_internal_headers
   libradgpt/generate/prompt_pack.h
   libradgpt/lora/adapter_tensors.h libradgpt/lora/principal_part.h libradgpt/lora/row_norms.h
   libradgpt/model/embedding_noise.h libradgpt/model/random_tensor.h libradgpt/model/row_adapters.h
+  libradgpt/model/sharded_layers.h
   libradgpt/ops/attention_input.h libradgpt/ops/bordered_product.h libradgpt/ops/bordered_rows.h
   libradgpt/ops/composite_node.h libradgpt/ops/device_kernel_table.h libradgpt/ops/dropout_mask.h
   libradgpt/ops/input_source.h libradgpt/ops/matrix_product.h libradgpt/ops/run_kernel.h

@@ -25,15 +25,12 @@ int64_t highest_rank(Baichuan& model, const LoraOptions& options) {
   return options.start == LoraStart::kPissa ? highest / 2 : highest;
 }
 
-// Room for `columns` border columns.
-void make_room(BorderedWeight& linear, int64_t columns) {
-  const int64_t border = (columns + kBorderTile - 1) / kBorderTile * kBorderTile;
-  if (linear.border() >= border) return;
-  at::Tensor wider =
-      at::empty({linear.out_features(), linear.in_features + border}, linear.storage.options());
-  wider.narrow(1, 0, linear.in_features).copy_(linear.weight());
-  wider.narrow(1, linear.in_features, border).zero_();
-  linear.storage = std::move(wider);
+// Lengths of rows and singular values are those of whole weights.
+void check_sharded(const LoraOptions& options) {
+  require(!options.dora, options.source,
+          ": lora.dora must be false with distributed.base: sharded, got true");
+  require(options.start != LoraStart::kPissa, options.source,
+          ": lora.init must be uniform with distributed.base: sharded, got pissa");
 }
 
 at::ScalarType sum_type(const at::Tensor& weight) {
@@ -47,6 +44,7 @@ Adapter::Adapter(Baichuan& model, const LoraOptions& options, ParameterStore& st
       options_(options),
       store_(store),
       modules_(find_lora_modules(options, model.layers(), highest_rank(model, options))) {
+  if (model.is_sharded()) check_sharded(options);
   for (const LoraModule& module : modules_) add_parameters(module);
 }
 
@@ -154,7 +152,8 @@ void Adapter::enable() {
   require_alone();
   // All borders before any view of them, and the rightmost pair of a linear first: one copy each.
   for (size_t i = pairs_.size(); i-- > 0;) {
-    make_room(linear(modules_[i]), pairs_[i].column + modules_[i].rank);
+    const LoraModule& module = modules_[i];
+    model_.make_border(module.layer, module.target->kind, pairs_[i].column + module.rank);
   }
   for (size_t i = 0; i < pairs_.size(); ++i) {
     bind(i);
@@ -180,6 +179,7 @@ void Adapter::disable() {
 void Adapter::merge() {
   const at::NoGradGuard no_grad;
   require(!pairs_.empty(), "adapter: merged before it was attached");
+  require(!model_.is_sharded(), "adapter: merge must have all weights here, got a sharded base");
   disable();
   for (size_t i = 0; i < pairs_.size(); ++i) {
     const LoraPair& pair = pairs_[i];

@@ -29,7 +29,8 @@ namespace radgpt {
 class Adapter {
  public:
   /// Adds A [rank, in], B [out, rank] and DoRA's magnitude [out] of every module to `store`, under
-  /// PEFT's names. Throws Error(kInput) as find_lora_modules does.
+  /// PEFT's names. Throws Error(kInput) as find_lora_modules does, and for DoRA and
+  /// LoraStart::kPissa on a sharded base.
   Adapter(Baichuan& model, const LoraOptions& options, ParameterStore& store);
   /// Takes the pairs off the model. With LoraStart::kPissa the base stays without what the adapter
   /// started from; load it anew to use it.

@@ -8,6 +8,7 @@
 #include "libradgpt/base/error.h"
 #include "libradgpt/model/embedding_noise.h"
 #include "libradgpt/model/row_adapters.h"
+#include "libradgpt/model/sharded_layers.h"
 #include "libradgpt/ops/device_kernels.h"
 
 namespace radgpt {
@@ -24,14 +25,15 @@ NormWeight frozen_norm(const ModelConfig& config, const at::TensorOptions& optio
           .epsilon = config.rms_norm_eps};
 }
 
-BaichuanLayer make_layer(const ModelConfig& config, const at::TensorOptions& options) {
+BaichuanLayer make_layer(const ModelConfig& config, const at::TensorOptions& options,
+                         const at::TensorOptions& of_linears) {
   const int64_t hidden = config.hidden_size, intermediate = config.intermediate_size;
   return {.attention_norm = frozen_norm(config, options),
-          .packed_qkv = frozen_linear(3 * hidden, hidden, options),
-          .attention_output = frozen_linear(hidden, hidden, options),
+          .packed_qkv = frozen_linear(3 * hidden, hidden, of_linears),
+          .attention_output = frozen_linear(hidden, hidden, of_linears),
           .mlp_norm = frozen_norm(config, options),
-          .gate_up = frozen_linear(2 * intermediate, hidden, options),
-          .down = frozen_linear(hidden, intermediate, options)};
+          .gate_up = frozen_linear(2 * intermediate, hidden, of_linears),
+          .down = frozen_linear(hidden, intermediate, of_linears)};
 }
 
 void check_tokens(const std::vector<int64_t>& tokens, int64_t vocabulary) {
@@ -85,13 +87,19 @@ std::array<BorderedWeight*, 4> BaichuanLayer::linears() {
   return {&packed_qkv, &attention_output, &gate_up, &down};
 }
 
-Baichuan::Baichuan(const ModelConfig& config, const at::TensorOptions& options)
+Baichuan::Baichuan(const ModelConfig& config, const at::TensorOptions& options, Communicator* ranks)
     : config_(config), options_(options) {
   check_model_config(config, "model");
   embedding_ = at::empty({config.vocab_size, config.hidden_size}, options);
+  const bool shards = ranks != nullptr && ranks->size() > 1;
   layers_.reserve(config.num_hidden_layers);
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    layers_.push_back(make_layer(config, options));
+    layers_.push_back(make_layer(config, options, shards ? options.device(at::kMeta) : options));
+  }
+  if (shards) {
+    std::vector<ShardedLayers::Linears> linears;
+    for (BaichuanLayer& layer : layers_) linears.push_back(layer.linears());
+    sharded_ = std::make_unique<ShardedLayers>(*ranks, std::move(linears), options);
   }
   final_norm_ = frozen_norm(config, options);
   head_.normalised = at::empty({config.vocab_size, config.hidden_size}, options);
@@ -101,6 +109,8 @@ Baichuan::Baichuan(const ModelConfig& config, const at::TensorOptions& options)
                   : PositionEncoding::alibi(config.num_attention_heads);
   encoding_ = encoding_.to(device());
 }
+
+Baichuan::~Baichuan() = default;
 
 at::Tensor Baichuan::index_tensor(const std::vector<int64_t>& values) const {
   return at::tensor(values, at::kLong).to(device());
@@ -128,10 +138,15 @@ template <typename Attention>
 at::Tensor Baichuan::run_layers(at::Tensor x, const LayerPasses& passes, const at::Tensor& rows,
                                 Attention attention) const {
   at::Tensor branch;  // what the layer before adds to x: the next norm takes both
+  const int lowest = lowest_with_gradients();
   for (size_t i = 0; i < layers_.size(); ++i) {
     const BaichuanLayer& layer = layers_[i];
+    const int number = static_cast<int>(i);
+    if (sharded_) sharded_->enter_forward(number, lowest);
     const NormedProduct qkv =
         rms_norm_lora_linear(x, branch, layer.attention_norm, layer.packed_qkv, passes.all);
+    // Below the lowest there is no backward pass, though the lowest itself has a node here.
+    if (sharded_ && number > lowest) sharded_->enter_behind(qkv.y, number - 1, lowest);
     x = qkv.sum;
     at::Tensor mixed = attention(i, qkv.y);
     const bool selects = rows.defined() && i + 1 == layers_.size();
@@ -146,7 +161,20 @@ at::Tensor Baichuan::run_layers(at::Tensor x, const LayerPasses& passes, const a
     x = gate_up.sum;
     branch = swiglu_lora_linear(gate_up.y, layer.down, pass);
   }
-  return rms_norm(x, branch, final_norm_);
+  const at::Tensor hidden = rms_norm(x, branch, final_norm_);
+  if (sharded_) sharded_->enter_behind(hidden, layers() - 1, lowest);
+  return hidden;
+}
+
+// Of a sharded base: the lowest layer that the backward pass of what is computed now comes to.
+int Baichuan::lowest_with_gradients() const {
+  return sharded_ && at::GradMode::is_enabled() ? sharded_->lowest_with_gradients() : layers();
+}
+
+void Baichuan::join_pass(PassKind kind) const {
+  if (!sharded_) return;
+  const bool backward = kind == PassKind::kForwardAndBackward;
+  sharded_->join(backward ? sharded_->lowest_with_gradients() : layers());
 }
 
 at::Tensor Baichuan::forward(const Pack& pack, const DropoutKey& key) const {
@@ -187,6 +215,17 @@ Baichuan::LayerPasses Baichuan::layer_passes(const DropoutKey& key,
   for (const int64_t row : *rows) selected.push_back(adapters.at(static_cast<size_t>(row)));
   passes.selected.rows_of_choice = rows_of_choice(selected, choices_, device());
   return passes;
+}
+
+void Baichuan::make_border(int layer, LinearKind kind, int64_t columns) {
+  BorderedWeight& weight = linear(layer, kind);
+  const int64_t border = (columns + kBorderTile - 1) / kBorderTile * kBorderTile;
+  if (weight.border() >= border) return;
+  if (sharded_) return sharded_->make_border(weight, border);
+  at::Tensor wider = at::empty({weight.out_features(), weight.in_features + border}, options_);
+  wider.narrow(1, 0, weight.in_features).copy_(weight.weight());
+  wider.narrow(1, weight.in_features, border).zero_();
+  weight.storage = std::move(wider);
 }
 
 int Baichuan::add_choice() {
@@ -241,20 +280,6 @@ std::vector<LayerCache> Baichuan::make_cache(int64_t sequences, int64_t capacity
     layer.values = at::empty_like(layer.keys);
   }
   return cache;
-}
-
-std::vector<at::Tensor> Baichuan::tensors() const {
-  const int64_t intermediate = config_.intermediate_size;
-  std::vector<at::Tensor> all = {embedding_};
-  for (const BaichuanLayer& layer : layers_) {
-    const at::Tensor gate_up = layer.gate_up.weight();
-    all.insert(all.end(), {layer.attention_norm.weight, layer.packed_qkv.weight(),
-                           layer.attention_output.weight(), layer.mlp_norm.weight,
-                           gate_up.narrow(0, 0, intermediate),
-                           gate_up.narrow(0, intermediate, intermediate), layer.down.weight()});
-  }
-  all.insert(all.end(), {final_norm_.weight, head_.normalised});
-  return all;
 }
 
 void Baichuan::normalise_head(int64_t first_row, const at::Tensor& rows) {

@@ -20,6 +20,10 @@
 
 namespace radgpt {
 
+class Communicator;
+class ShardedLayers;
+struct KeptRows;
+
 /// The linear layers that can carry adapters. gate_proj and up_proj are one layer, rows of gate
 /// first, so that they are one product.
 enum class LinearKind {
@@ -50,6 +54,12 @@ at::ScalarType native_type(at::Device device);
 /// end unless there were fewer.
 using LoadProgress = std::function<void(int64_t done, int64_t of)>;
 
+/// What is made of a pack.
+enum class PassKind {
+  kForward,            ///< hidden states alone
+  kForwardAndBackward  ///< and gradients
+};
+
 /// A CUDA device if there is one that ops can compute on (device_kernels.h), else the CPU.
 at::Device native_device();
 
@@ -71,21 +81,33 @@ at::TensorOptions native_options();
 ///
 /// Not copyable: adapters and parameter stores refer to its tensors. Const methods may not run
 /// while weights change, but several may run at once.
+///
+/// A sharded base is one whose layers' linears are divided over the ranks of a run by rows; each
+/// layer is gathered while the one before it computes, so a rank holds its share, two layers, and
+/// embedding, norms and head whole. It computes the same bits. Whatever reads all layers (forward
+/// and backward passes, prefill, decode, digest) is a verb of all ranks then: every rank must make
+/// the same passes in the same order, or join them, and one at a time. Weights cannot be trained,
+/// merged or saved.
 class Baichuan {
  public:
   /// Allocates the weights, without values. `options` are type (kFloat, kBFloat16; kDouble for
-  /// tests) and device; a GPU computes in bfloat16 only.
-  Baichuan(const ModelConfig& config, const at::TensorOptions& options);
+  /// tests) and device; a GPU computes in bfloat16 only. `ranks`: over which to shard, to outlive
+  /// the model; null or of one rank: all weights are here.
+  Baichuan(const ModelConfig& config, const at::TensorOptions& options,
+           Communicator* ranks = nullptr);
+  ~Baichuan();
   Baichuan(const Baichuan&) = delete;
   Baichuan& operator=(const Baichuan&) = delete;
 
   /// Reads config.json and the weights (WeightFolder: safetensors or pytorch_model.bin, one file or
   /// shards with their index) of a folder in Hugging Face layout, straight into this model's
   /// memory, in the order of the files: the peak is the weights and a piece of 2 MB. Floating
-  /// types are converted; `rotary_emb.inv_freq` tensors are skipped. Throws Error(kInput) naming
-  /// file and tensor for a missing or unexpected tensor and for a wrong shape or type.
+  /// types are converted; `rotary_emb.inv_freq` tensors are skipped. Of a sharded base a rank reads
+  /// its own rows alone, without waiting for others. Throws Error(kInput) naming file and tensor
+  /// for a missing or unexpected tensor and for a wrong shape or type.
   static std::unique_ptr<Baichuan> load(const std::string& folder, const at::TensorOptions& options,
-                                        const LoadProgress& progress = {});
+                                        const LoadProgress& progress = {},
+                                        Communicator* ranks = nullptr);
 
   /// Fresh weights: normal(0, initializer_range), norms 1. A function of seed and shapes alone.
   void initialise(uint64_t seed);
@@ -108,6 +130,16 @@ class Baichuan {
   /// attention's input is computed for the other tokens.
   at::Tensor forward(const Pack& pack, const DropoutKey& key,
                      const std::vector<int64_t>& rows) const;
+
+  /// Of a sharded base: takes part in a pass that other ranks compute and for which this one has no
+  /// pack, by gathering the same layers in the same order. Else nothing.
+  ///
+  /// In a step of p packs a rank with fewer packs than others (GradientReduction shares them out)
+  /// joins first and computes then, before GradientReduction::begin: so a pass that all ranks
+  /// compute is the last, and gradients that leave during it leave between the same gathers on each
+  /// rank. Where p is smaller than the number of ranks some compute nothing, and no gradient may
+  /// leave before the last backward pass has ended (no GradientReduction::complete).
+  void join_pass(PassKind kind) const;
 
   /// As forward without gradients or dropout, and fills `cache` (one entry a layer, allocated by
   /// make_cache): see prefill_attention.
@@ -133,7 +165,10 @@ class Baichuan {
   const at::TensorOptions& options() const { return options_; }
   const HeadWeight& head() const { return head_; }
   int layers() const { return static_cast<int>(layers_.size()); }
+  bool is_sharded() const { return sharded_ != nullptr; }
   BorderedWeight& linear(int layer, LinearKind kind) { return layers_.at(layer).linear(kind); }
+  /// Gives a linear a border of at least so many columns, zeros, by copying it into a wider buffer.
+  void make_border(int layer, LinearKind kind, int64_t columns);
   /// Makes room for one more adapter that rows may choose (BorderedWeight::choices), and returns
   /// its number.
   int add_choice();
@@ -149,7 +184,7 @@ class Baichuan {
   void bind_parameters(ParameterStore& store);
 
   /// All weights in the order of named_tensors: views where a weight has a border or shares a
-  /// product. lm_head is the normalised one.
+  /// product. lm_head is the normalised one. Throws Error for a sharded base.
   std::vector<at::Tensor> tensors() const;
 
   /// SHA-256 over all weights in the order of the file, as they are in memory: names the base in
@@ -169,6 +204,10 @@ class Baichuan {
   };
 
   std::vector<Trained> trained();
+  void require_whole(const char* what) const;
+  std::vector<at::Tensor> layer_tensors(const BaichuanLayer& layer) const;
+  std::vector<KeptRows> kept_rows() const;
+  int lowest_with_gradients() const;
   at::Tensor index_tensor(const std::vector<int64_t>& values) const;
   // Checks positions where RoPE's tables end: on a GPU nothing else does.
   at::Tensor position_tensor(const std::vector<int64_t>& positions) const;
@@ -193,6 +232,7 @@ class Baichuan {
   PositionEncoding encoding_;
   std::vector<size_t> parameters_;
   int choices_ = 0;
+  std::unique_ptr<ShardedLayers> sharded_;  ///< null: all weights are here
 };
 
 }  // namespace radgpt

@@ -5,6 +5,7 @@
 #include "libradgpt/base/error.h"
 #include "libradgpt/model/baichuan.h"
 #include "libradgpt/model/random_tensor.h"
+#include "libradgpt/model/sharded_layers.h"
 
 namespace radgpt {
 
@@ -17,12 +18,12 @@ constexpr int64_t kHeadRowsAtATime = 16384;
 void Baichuan::initialise(uint64_t seed) {
   const at::NoGradGuard no_grad;
   const double deviation = config_.initializer_range;
-  const std::vector<at::Tensor> all = tensors();
+  const std::vector<KeptRows> all = kept_rows();
   for (size_t i = 0; i + 1 < all.size(); ++i) {
-    if (all[i].dim() == 1) {
-      at::Tensor(all[i]).fill_(1.0);
+    if (all[i].rows.dim() == 1) {
+      at::Tensor(all[i].rows).fill_(1.0);
     } else {
-      fill_normal(all[i], {seed, i}, deviation);
+      fill_normal(all[i].rows, {seed, i}, deviation, all[i].first);
     }
   }
   fill_normal(head_.normalised, {seed, all.size() - 1}, deviation);
@@ -56,6 +57,8 @@ std::vector<Baichuan::Trained> Baichuan::trained() {
 }
 
 void Baichuan::add_parameters(ParameterStore& store) {
+  require(!sharded_,
+          "model: train.parameters must be adapter with distributed.base: sharded, got full");
   require(parameters_.empty(), "model: parameters added twice");
   for (const Trained& trained : trained()) {
     parameters_.push_back(store.add({trained.name, trained.weight.sizes().vec()}));

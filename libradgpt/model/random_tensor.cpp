@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kBlockElements = int64_t{1} << 22;
 
 template <typename Draw>
-void fill_rows(const at::Tensor& tensor, TensorSeed seed, Draw draw) {
+void fill_rows(const at::Tensor& tensor, TensorSeed seed, int64_t first_row, Draw draw) {
   const at::NoGradGuard no_grad;
   const int64_t rows = tensor.size(0), columns = tensor.size(1);
   const int64_t block = std::max<int64_t>(1, kBlockElements / std::max<int64_t>(1, columns));
@@ -26,7 +26,7 @@ void fill_rows(const at::Tensor& tensor, TensorSeed seed, Draw draw) {
     at::parallel_for(0, count, 16, [&](int64_t first, int64_t last) {
       for (int64_t row = first; row < last; ++row) {
         Random random(seed.seed, RandomStream::kInitialisation, seed.number,
-                      static_cast<uint32_t>(begin + row));
+                      static_cast<uint32_t>(first_row + begin + row));
         std::generate_n(out + row * columns, columns,
                         [&] { return static_cast<float>(draw(random)); });
       }
@@ -37,12 +37,13 @@ void fill_rows(const at::Tensor& tensor, TensorSeed seed, Draw draw) {
 
 }  // namespace
 
-void fill_normal(at::Tensor tensor, TensorSeed seed, double deviation) {
-  fill_rows(tensor, seed, [=](Random& random) { return deviation * random.next_normal(); });
+void fill_normal(at::Tensor tensor, TensorSeed seed, double deviation, int64_t first_row) {
+  fill_rows(tensor, seed, first_row,
+            [=](Random& random) { return deviation * random.next_normal(); });
 }
 
 void fill_uniform(at::Tensor tensor, TensorSeed seed, double bound) {
-  fill_rows(tensor, seed,
+  fill_rows(tensor, seed, 0,
             [=](Random& random) { return bound * (2.0 * random.next_uniform() - 1.0); });
 }
 

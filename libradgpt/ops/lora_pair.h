@@ -42,14 +42,20 @@ struct BorderedWeight {
   /// Pairs of the adapters that the rows of a batch may choose among, by number (LoraPass).
   std::vector<std::vector<LoraPair>> choices = {};
   at::Tensor master;  ///< [out, in] fp32 leaf when W itself is trained, else undefined
+  /// [out, border]: what the border is written from whenever storage gets memory, where that comes
+  /// and goes (a sharded base); else undefined.
+  at::Tensor kept_border = {};
 
   int64_t out_features() const { return storage.size(0); }
   int64_t border() const { return storage.size(1) - in_features; }
   at::Tensor weight() const { return storage.narrow(1, 0, in_features); }
-  /// View [rows of the pair, rank] of the border that holds scale * B.
+  /// View [rows of the pair, rank] of where scale * B is kept: of kept_border if there is one, else
+  /// of the border.
   at::Tensor scaled_b(const LoraPair& pair) const {
-    return storage.narrow(0, pair.row_begin, pair.row_end - pair.row_begin)
-        .narrow(1, in_features + pair.column, pair.rank());
+    const bool kept = kept_border.defined();
+    return (kept ? kept_border : storage)
+        .narrow(0, pair.row_begin, pair.row_end - pair.row_begin)
+        .narrow(1, (kept ? 0 : in_features) + pair.column, pair.rank());
   }
 };
 

@@ -21,7 +21,7 @@ const Layers kDirect = {
     {"config", {"data", "formats"}},
     {"eval/metrics", {"data", "formats"}},
     {"ops", {"kernels"}},
-    {"model", {"ops", "formats"}},
+    {"model", {"ops", "formats", "distributed"}},
     {"lora", {"model", "ops", "formats"}},
     {"heads", {"model", "ops"}},
     {"optim", {"ops"}},

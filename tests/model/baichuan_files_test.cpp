@@ -8,6 +8,7 @@
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "tests/formats/pickle_bytes.h"
+#include "tests/model/pytorch_folder.h"
 #include "tests/model/reference_model.h"
 #include "tests/model/small_packs.h"
 
@@ -134,24 +135,6 @@ TEST_CASE("Baichuan: skips rotary_emb.inv_freq of older exports") {
   weights["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::ones({4});
   write_model_folder(folder.path(), config, weights);
   CHECK(message_of_load(folder.path()).empty());
-}
-
-/// A folder's weights once more as torch.save writes them: a storage for each tensor, W_pack
-/// transposed in its own.
-void write_pytorch_model(const TemporaryFolder& folder, const Weights& weights) {
-  std::vector<std::pair<std::string, std::string>> entries;
-  std::vector<std::string> records;
-  for (const auto& [name, values] : weights) {
-    const bool is_turned = name.ends_with("W_pack.weight");
-    const at::Tensor tensor = values.detach().to(at::kFloat).contiguous();
-    const at::Tensor stored = is_turned ? tensor.t().contiguous() : tensor;
-    const std::string storage =
-        storage_op("FloatStorage", std::to_string(records.size()), tensor.numel());
-    const at::Tensor view = is_turned ? stored.t() : stored;
-    entries.emplace_back(name, tensor_op(storage, 0, view.sizes().vec(), view.strides().vec()));
-    records.emplace_back(static_cast<const char*>(stored.const_data_ptr()), stored.nbytes());
-  }
-  folder.write("pytorch_model.bin", pytorch_bytes(dict_pickle(entries), records));
 }
 
 TEST_CASE("Baichuan: pytorch_model.bin loads as the same weights in safetensors do") {
