@@ -4,6 +4,7 @@
 #include <torch/version.h>
 
 #include <cmath>
+#include <filesystem>
 #include <vector>
 
 #include "libradgpt/base/error.h"
@@ -134,7 +135,7 @@ const at::Tensor& Checkpoint::tensor(const std::string& name, const at::Tensor& 
 }
 
 int64_t newest_checkpoint(const std::string& folder) {
-  if (!fs::is_directory(folder)) return 0;
+  if (!std::filesystem::is_directory(folder)) return 0;
   const std::map<int64_t, std::string> found = list_checkpoints(folder);
   return found.empty() ? 0 : found.rbegin()->first;
 }

@@ -43,7 +43,8 @@ struct CheckpointNeeds {
   int64_t last_step = INT64_MAX;            ///< where the run ends
 };
 
-/// Step of the newest folder named step-N, whatever is in it; 0 if there is none.
+/// The step of the newest checkpoint in a folder, 0 without any, by its name: for those who watch a
+/// run from outside. Takes no lock and verifies nothing.
 int64_t newest_checkpoint(const std::string& folder);
 
 /// The checkpoints of one run, `<folder>/step-N/`, each with `state.safetensors` and

@@ -22,6 +22,7 @@ class Rules {
   void check_tasks() const;
   void check_lora() const;
   void check_train() const;
+  void check_distributed() const;
 
  private:
   bool is_given(const std::string& path) const { return given_.count(path) > 0; }
@@ -231,6 +232,19 @@ void Rules::check_train() const {
         concat("must be one of the tasks, got ", quoted_for_message(train.head_task)));
 }
 
+/// What needs whole weights cannot have a sharded base.
+void Rules::check_distributed() const {
+  if (recipe_.distributed.base != BaseChoice::kSharded) return;
+  const std::string reason = " with distributed.base sharded, which holds no weight whole";
+  if (recipe_.train.parameters == ParametersChoice::kFull) {
+    fault("train.parameters", "must be adapter" + reason + ", got full");
+  }
+  if (recipe_.lora.dora) fault("lora.dora", "must be false" + reason + ", got true");
+  if (recipe_.lora.init == LoraInitChoice::kPissa) {
+    fault("lora.init", "must be uniform" + reason + ", got pissa");
+  }
+}
+
 }  // namespace
 
 void check_rules(const YamlNode& root, const GivenFields& given, Recipe& recipe, Faults& faults) {
@@ -242,6 +256,7 @@ void check_rules(const YamlNode& root, const GivenFields& given, Recipe& recipe,
   rules.check_tasks();
   rules.check_lora();
   rules.check_train();
+  rules.check_distributed();
 }
 
 }  // namespace radgpt

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -16,8 +17,11 @@ enum class ReductionOrder {
   kAllreduce  ///< in an order of c10d's own, which depends on the number of ranks
 };
 
-/// Elements of the flat gradient that travel together, 1 MiB.
-inline constexpr int64_t kReductionBlock = int64_t{1} << 18;
+/// Elements of the flat gradient that travel together: 1 MiB, or what makes shards of 64 KiB, so
+/// that many ranks do not send many small messages.
+inline int64_t reduction_block(int ranks) {
+  return std::max(int64_t{1} << 18, static_cast<int64_t>(ranks) << 14);
+}
 
 /// Adds up the gradients of a step over all its packs and all ranks, block by block of the flat
 /// gradient, last block first, which is the order in which a backward pass completes them. In the
@@ -44,8 +48,7 @@ class GradientReduction {
   /// `flat_gradient` [elements] fp32 is where backward passes add up and where the sum is left;
   /// `parameters` cover it in order. The communicator must outlive this.
   GradientReduction(Communicator& communicator, at::Tensor flat_gradient,
-                    std::vector<Parameter> parameters, ReductionOrder order,
-                    int64_t block = kReductionBlock);
+                    std::vector<Parameter> parameters, ReductionOrder order, int64_t block);
 
   /// A new step of `packs` packs, of which this rank computes the result, one after the other.
   PackRange begin(int64_t packs);

@@ -85,15 +85,17 @@ at::TensorOptions model_options(const Recipe& recipe) {
 }
 
 std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer,
-                                     const LoadProgress& progress) {
+                                     const LoadProgress& progress, Communicator* ranks) {
   std::unique_ptr<Baichuan> model;
+  Communicator* shards = recipe.distributed.base == BaseChoice::kSharded ? ranks : nullptr;
   if (recipe.model.path.empty()) {
-    model = std::make_unique<Baichuan>(fresh_config(recipe, tokenizer), model_options(recipe));
+    model =
+        std::make_unique<Baichuan>(fresh_config(recipe, tokenizer), model_options(recipe), shards);
     model->initialise(static_cast<uint64_t>(recipe.train.seed));
   } else {
     require_same_tokenizer(recipe, tokenizer);
     if (recipe.model.check_finite) WeightFolder(recipe.model.path).require_finite();
-    model = Baichuan::load(recipe.model.path, model_options(recipe), progress);
+    model = Baichuan::load(recipe.model.path, model_options(recipe), progress, shards);
   }
   require(model->config().vocab_size == tokenizer.size(), recipe.file,
           ": model: base and tokenizer must have one vocabulary, got ", model->config().vocab_size,

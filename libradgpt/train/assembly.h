@@ -46,9 +46,10 @@ at::TensorOptions model_options(const Recipe& recipe);
 /// The base: loaded from model.path, or freshly initialised. Throws Error(kInput) if its vocabulary
 /// is not the tokenizer's, if its folder holds another tokenizer than the recipe names, if it
 /// takes fewer tokens than model.max_length, and, with model.check_finite, if a weight is not
-/// finite.
+/// finite. With distributed.base sharded it is divided over `ranks`, if given.
 std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer,
-                                     const LoadProgress& progress = {});
+                                     const LoadProgress& progress = {},
+                                     Communicator* ranks = nullptr);
 
 /// Type of weights and products as a manifest calls it: bf16, fp32.
 std::string type_name(const Baichuan& model);

@@ -148,8 +148,9 @@ Run::Run(const Recipe& recipe, RunObserver& observer, Communicator& ranks)
   manifest_.seed = static_cast<uint64_t>(recipe.train.seed);
   manifest_.threads = set_threads(recipe, ranks.local_size());
   read_inputs();
-  model_ = make_model(recipe, *tokenizer_,
-                      [&](int64_t done, int64_t of) { observer.on_loading(done, of); });
+  model_ = make_model(
+      recipe, *tokenizer_, [&](int64_t done, int64_t of) { observer.on_loading(done, of); },
+      &ranks_);
   manifest_.type = type_name(*model_);
   manifest_.identity["base"] = model_->digest();
   if (ranks.size() > 1) manifest_.counts["ranks"] = ranks.size();

@@ -50,12 +50,14 @@ Trainer::Trainer(const TrainerParts& parts, const Recipe& recipe, const std::ato
                static_cast<int32_t>(recipe.train.packs_per_step)),
       optimizer_(parts.store, optimizer_options(recipe)),
       reduction_(parts.ranks, parts.store.flat_gradient(), ranges_of(parts.store),
-                 reduction_order(recipe)),
+                 reduction_order(recipe), reduction_block(parts.ranks.size())),
       steps_(count_steps(recipe.train, sampler_)),
       learning_rate_(learning_rate_schedule(recipe), recipe.optim.learning_rate,
                      recipe.optim.warmup_fraction, steps_) {
   if (recipe.train.early_stop > 0) best_ = parts.store.flat().clone();
-  parts.store.watch_gradients([this](size_t parameter) { reduction_.complete(parameter); });
+  parts.store.watch_gradients([this](size_t parameter) {
+    if (overlaps_) reduction_.complete(parameter);
+  });
 }
 
 Trainer::~Trainer() { parts_.store.watch_gradients({}); }
@@ -105,6 +107,10 @@ StepRecord Trainer::train_step() {
 /// whole global batch, so the result does not depend on how it is cut into packs.
 double Trainer::backward(const std::vector<Pack>& packs, double divisor) {
   const auto count = static_cast<int64_t>(packs.size());
+  // Where ranks without a pack join passes of a sharded base, gradients must not leave between its
+  // gathers.
+  overlaps_ = !parts_.model.is_sharded() || count >= parts_.ranks.size();
+  join_passes(count, PassKind::kForwardAndBackward);
   const PackRange own = reduction_.begin(count);
   std::vector<double> losses;
   for (int64_t index = own.begin; index < own.end; ++index) {
@@ -123,6 +129,14 @@ double Trainer::backward(const std::vector<Pack>& packs, double divisor) {
   double loss = 0.0;
   for (const double of_pack : gather_losses(losses, count)) loss += of_pack;
   return loss / divisor;
+}
+
+/// Takes part in the passes of ranks with more packs than this one.
+void Trainer::join_passes(int64_t packs, PassKind kind) const {
+  const int size = parts_.ranks.size();
+  const int64_t most = packs_of_rank(packs, 0, size).size();
+  const int64_t own = packs_of_rank(packs, parts_.ranks.rank(), size).size();
+  for (int64_t pass = own; pass < most; ++pass) parts_.model.join_pass(kind);
 }
 
 /// The losses of all packs in their order; the ranks' wishes travel along.
@@ -192,6 +206,7 @@ EvaluationRecord Trainer::evaluate() {
   const PackRange own = packs_of_rank(count, parts_.ranks.rank(), size);
   std::vector<double> losses;
   double weight = 0.0;
+  join_passes(count, PassKind::kForward);
   for (int64_t index = 0; index < count; ++index) {
     Pack& pack = packs[static_cast<size_t>(index)];
     for (PackedExample& packed : pack.examples) packed.example += parts_.training.size();

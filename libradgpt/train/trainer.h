@@ -83,6 +83,7 @@ class Trainer {
 
   StepRecord train_step();
   double backward(const std::vector<Pack>& packs, double divisor);
+  void join_passes(int64_t packs, PassKind kind) const;
   std::vector<double> gather_losses(const std::vector<double>& own, int64_t packs);
   void update(StepRecord& record);
   [[noreturn]] void fail_numerically() const;
@@ -104,6 +105,7 @@ class Trainer {
   Sampler sampler_;
   AdamW optimizer_;
   GradientReduction reduction_;
+  bool overlaps_ = true;  ///< gradients leave during the last backward pass of the step at hand
   int64_t steps_;
   LearningRate learning_rate_;
   State state_;

@@ -57,15 +57,15 @@ TEST_CASE("Checkpoints: the newest are kept, and nothing half done stays") {
   for (const int64_t step : {1, 2, 9, 10}) store.save(small_checkpoint(step));
   CHECK(names_in(folder.path()) == std::vector<std::string>{".lock", "step-10", "step-9"});
   CHECK(store.load_newest([](const std::string&) {})->step == 10);
-  CHECK(newest_checkpoint(folder.path) == 10);
+  CHECK(newest_checkpoint(folder.path()) == 10);
 }
 
 TEST_CASE("Checkpoints: an empty folder has none") {
   const TemporaryFolder folder;
   const CheckpointStore store(folder.path(), 2, kIdentity);
   CHECK_FALSE(store.load_newest([](const std::string&) {}));
-  CHECK(newest_checkpoint(folder.path) == 0);
-  CHECK(newest_checkpoint(folder.path + "/none") == 0);
+  CHECK(newest_checkpoint(folder.path()) == 0);
+  CHECK(newest_checkpoint(folder.path() + "/none") == 0);
 }
 
 TEST_CASE("Checkpoints: any damage is found, said, and the one before is used") {

@@ -79,7 +79,7 @@ TEST_CASE("Gradient reduction: all-reduce gives the sum, the same on every rank"
 TEST_CASE("Gradient reduction: powers of two cost the traffic of an all-reduce") {
   run_thread_ranks(4, [](Communicator& ranks) {
     const at::Tensor flat = at::empty({kElements});
-    GradientReduction reduction(ranks, flat, kParameters, ReductionOrder::kOrdered);
+    GradientReduction reduction(ranks, flat, kParameters, ReductionOrder::kOrdered, 1000);
     reduce(reduction, flat, 8, Hooks::kAll);
     const int64_t shard = (kElements + 3) / 4;
     require(ranks.bytes_sent() == 2 * 3 * shard * 4, "expected 2 x 3 shards, got ",

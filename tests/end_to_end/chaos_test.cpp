@@ -32,7 +32,7 @@ std::vector<std::string> chaos_arguments(const TemporaryFolder& folder, int star
       "train", folder,
       {concat("train.steps=", kChaosSteps), "train.packs_per_step=4", "train.evaluate_every=7",
        concat("train.save_every=", kInterval), "output.existing=resume", "distributed.timeout=20",
-       "distributed.start_timeout=20"});
+       concat("distributed.start_timeout=", start)});
 }
 
 constexpr int kShortStart = 3;

@@ -112,5 +112,5 @@ took=$(($(date +%s%3N) - begin))
 [ "$codes" = " 5 5" ] || fail "a cut cable must end both ranks with 5, got$codes"
 echo "cut for good, time-out $timeout s: both have ended after $took ms"
 [ "$took" -lt $(((timeout + 2) * 1000)) ] || fail "that is more than the time-out and 2 s"
-grep -q '^error: rank 0: step [0-9]*: rank 1 (host-b)' errors-0 || fail "rank 0 names the wrong rank"
-grep -q '^error: rank 1: step [0-9]*: rank 0 (host-a)' errors-1 || fail "rank 1 names the wrong rank"
+grep -q '^error: rank 0 (host-a): step [0-9]*: rank 1 (host-b)' errors-0 || fail "rank 0 names the wrong rank"
+grep -q '^error: rank 1 (host-b): step [0-9]*: rank 0 (host-a)' errors-1 || fail "rank 1 names the wrong rank"

@@ -1,0 +1,30 @@
+#include "libradgpt/distributed/step_time.h"
+
+#include <algorithm>
+
+namespace radgpt {
+
+StepTime predict_step(const StepWork& work, const Network& network, int ranks) {
+  const PackRange most = packs_of_rank(work.packs, 0, ranks);
+  StepTime time;
+  time.compute = static_cast<double>(most.size()) * work.pack + work.update;
+  if (ranks == 1) return time;
+  size_t subtrees = 0;
+  for (int rank = 0; rank < ranks; ++rank) {
+    subtrees = std::max(subtrees, subtree_levels(packs_of_rank(work.packs, rank, ranks)).size());
+  }
+  const int64_t block_bytes = reduction_block(ranks) * static_cast<int64_t>(sizeof(float));
+  const auto blocks = static_cast<double>(
+      std::max<int64_t>(1, (work.gradient_bytes + block_bytes - 1) / block_bytes));
+  const double peers = ranks - 1;
+  const double sent = static_cast<double>(work.gradient_bytes) * peers / ranks;
+  const double latency = blocks * peers * network.message_seconds;
+  time.exchange = static_cast<double>(subtrees) * sent / network.bytes_per_second + latency;
+  time.gather = sent / network.bytes_per_second + latency;
+  time.agreement = peers * network.message_seconds;
+  // The last block is complete when the pass ends.
+  time.hidden = std::min(time.exchange * (blocks - 1) / blocks, work.backward_share * work.pack);
+  return time;
+}
+
+}  // namespace radgpt

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+
+#include "libradgpt/distributed/gradient_reduction.h"
+
+namespace radgpt {
+
+/// What a step of a rank takes without any other rank, in seconds.
+struct StepWork {
+  double pack = 0;              ///< forward and backward pass of one pack
+  double backward_share = 0.6;  ///< of that; with recomputation-free LoRA 2 of some 3.3 products
+  double update = 0;            ///< norm, AdamW, publishing: done by every rank, on all parameters
+  int64_t packs = 1;            ///< of the global batch
+  int64_t gradient_bytes = 0;   ///< 4 for each trained parameter
+};
+
+/// What carries messages between ranks.
+struct Network {
+  double bytes_per_second = 0;  ///< that each rank sends while it receives as many, all at once
+  double message_seconds = 0;   ///< from a call until the first byte of a small message is there
+};
+
+/// What a step is made of, in seconds.
+struct StepTime {
+  double compute = 0;    ///< of the rank with most packs, and the update
+  double exchange = 0;   ///< of shards of gradients, of which
+  double hidden = 0;     ///< goes on while the last backward pass does
+  double gather = 0;     ///< of the summed shards
+  double agreement = 0;  ///< gather of losses and wishes
+
+  double total() const { return compute + exchange - hidden + gather + agreement; }
+  double waiting() const { return total() - compute; }
+};
+
+/// Predicts a step of `ranks` ranks as GradientReduction does it: with G bytes of gradient in B
+/// blocks, W ranks, s subtrees a rank (1 where packs and ranks are powers of two), bandwidth b and
+/// latency l
+///
+///   exchange   s G (W - 1) / (W b) + B (W - 1) l      messages to every other rank
+///   gather     G (W - 1) / (W b) + B (W - 1) l        a ring
+///   agreement  (W - 1) l                              a ring
+///   hidden     the exchange of all blocks but the last that fits into the last backward pass
+///
+/// kAllreduce moves the same bytes; what the order costs is s. Left out: ranks that are slower than
+/// others, evaluation, checkpoints.
+StepTime predict_step(const StepWork& work, const Network& network, int ranks);
+
+}  // namespace radgpt
