@@ -11,7 +11,7 @@ set(radgpt_internal_headers
   kernels/segment_attention/attention_head_cpu.h kernels/segment_attention/attention_launch.h
   kernels/segment_attention/attention_problem_cpu.h
   kernels/segment_attention/attention_rows_cpu.h
-  libradgpt/base/system_call.h libradgpt/checkpoint/manifest.h
+  libradgpt/base/system_call.h libradgpt/checkpoint/checkpoint_manifest.h
   libradgpt/config/faults.h libradgpt/config/field_text.h libradgpt/config/overrides.h
   libradgpt/config/reader.h libradgpt/config/rules.h
   libradgpt/data/near_duplicates.h libradgpt/data/simulate_case.h libradgpt/data/simulate_style.h

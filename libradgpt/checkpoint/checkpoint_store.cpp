@@ -10,7 +10,7 @@
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/folders.h"
 #include "libradgpt/base/version.h"
-#include "libradgpt/checkpoint/manifest.h"
+#include "libradgpt/checkpoint/checkpoint_manifest.h"
 #include "libradgpt/formats/safetensors.h"
 
 namespace radgpt {
@@ -84,8 +84,8 @@ std::map<std::string, at::Tensor> read_state(const std::string& path,
 }
 
 /// The checkpoint of a folder after all checks but that of its identity.
-Manifest load(const std::string& folder, int64_t step, const CheckpointNeeds& needs) {
-  Manifest manifest = read_manifest(folder);
+CheckpointManifest load(const std::string& folder, int64_t step, const CheckpointNeeds& needs) {
+  CheckpointManifest manifest = read_checkpoint_manifest(folder);
   Checkpoint& checkpoint = manifest.checkpoint;
   const std::string path = folder + "/" + kManifestFile;
   require(checkpoint.step == step, path, ": step: must be that of the folder's name, ", step,
@@ -98,7 +98,8 @@ Manifest load(const std::string& folder, int64_t step, const CheckpointNeeds& ne
   return manifest;
 }
 
-void check_identity(const Identity& run, const Manifest& manifest, const std::string& folder) {
+void check_identity(const Identity& run, const CheckpointManifest& manifest,
+                    const std::string& folder) {
   std::string differing;
   for (const auto& [name, digest] : run) {
     const auto found = manifest.identity.find(name);
@@ -111,7 +112,7 @@ void check_identity(const Identity& run, const Manifest& manifest, const std::st
 
 bool is_marked_best(const std::string& folder) {
   try {
-    return read_manifest(folder).checkpoint.mark == Checkpoint::Mark::kBest;
+    return read_checkpoint_manifest(folder).checkpoint.mark == Checkpoint::Mark::kBest;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kInput) throw;  // it may be whole all the same
     return false;                                  // damaged, so nothing is lost with it
@@ -182,13 +183,13 @@ void CheckpointStore::write(const Checkpoint& checkpoint, const std::string& fol
   make_folder(folder);
   const std::string state = folder + "/" + kStateFile;
   write_state(state, checkpoint.tensors);
-  Manifest manifest{checkpoint, identity_, {{kStateFile, describe_file(state)}}};
+  CheckpointManifest manifest{checkpoint, identity_, {{kStateFile, describe_file(state)}}};
   manifest.checkpoint.facts["libtorch"] = TORCH_VERSION;
   manifest.checkpoint.facts["libradgpt"] = version();
-  write_file_atomically(folder + "/" + kManifestFile, write_manifest(manifest));
+  write_file_atomically(folder + "/" + kManifestFile, write_checkpoint_manifest(manifest));
   try {  // a write that was taken and lost shows in sizes
     const SafetensorsFile written(state);
-    read_manifest(folder);
+    read_checkpoint_manifest(folder);
   } catch (const Error& error) {
     fail(ErrorKind::kEnvironment, "read back at once, ", error.what());
   }
@@ -249,7 +250,7 @@ std::optional<Checkpoint> CheckpointStore::load_newest(
   const std::map<int64_t, std::string> found = list_checkpoints(folder_);
   std::string newest;
   for (auto at = found.rbegin(); at != found.rend(); ++at) {
-    Manifest manifest;
+    CheckpointManifest manifest;
     try {
       manifest = load(at->second, at->first, needs);
     } catch (const LaterFormat&) {

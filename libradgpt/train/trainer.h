@@ -92,6 +92,8 @@ class Trainer {
   void save(Save mode, RunObserver& observer);
   void require_equal_states();
   Checkpoint checkpoint() const;
+  CheckpointNeeds needs() const;
+  void note_other_program(const Checkpoint& found, RunObserver& observer) const;
   void broadcast(const at::Tensor& tensor);
   bool evaluation_due() const;
   bool save_due() const;
@@ -109,9 +111,10 @@ class Trainer {
   int64_t steps_;
   LearningRate learning_rate_;
   State state_;
-  at::Tensor best_;  ///< flat masters of the best evaluation; only with early stopping
-  int64_t saved_step_ = -1;
-  bool improved_ = false;  ///< the evaluation of this step is the best so far
+  at::Tensor best_;             ///< flat masters of the best evaluation; only with early stopping
+  int64_t compared_step_ = -1;  ///< whose state the ranks have found to be equal
+  int64_t saved_step_ = -1;     ///< by rank 0
+  bool improved_ = false;       ///< the evaluation of this step is the best so far
   std::chrono::steady_clock::time_point save_time_ = std::chrono::steady_clock::now();
   int failed_saves_ = 0;  ///< in a row
   Wishes wishes_;

@@ -1,4 +1,5 @@
 #include <torch/types.h>
+#include <torch/version.h>
 
 #include <cmath>
 
@@ -31,16 +32,16 @@ bool Trainer::save_due() const {
 }
 
 void Trainer::save(Save mode, RunObserver& observer) {
-  if (saved_step_ == state_.step) return;
   require_equal_states();
-  saved_step_ = state_.step;
   save_time_ = std::chrono::steady_clock::now();
-  if (parts_.checkpoints == nullptr) return;
+  if (parts_.checkpoints == nullptr || saved_step_ == state_.step) return;
   try {
     parts_.checkpoints->save(checkpoint());
+    saved_step_ = state_.step;
     failed_saves_ = 0;
   } catch (const Error& error) {
-    if (mode == Save::kMustSucceed || ++failed_saves_ == kMostFailedSaves) throw;
+    const bool may_pass = error.kind() == ErrorKind::kEnvironment && mode == Save::kMayFail;
+    if (!may_pass || ++failed_saves_ == kMostFailedSaves) throw;
     observer.on_note(
         concat("no checkpoint of step ", state_.step, ", the one before stays: ", error.what()));
   }
@@ -48,7 +49,7 @@ void Trainer::save(Save mode, RunObserver& observer) {
 
 /// Every rank has made the same updates of the same gradients; a fault of its memory would show.
 void Trainer::require_equal_states() {
-  if (parts_.ranks.size() == 1) return;
+  if (parts_.ranks.size() == 1 || compared_step_ == state_.step) return;
   const std::pair<const char*, const at::Tensor*> tensors[] = {
       {"parameters", &parts_.store.flat()},
       {"first moments", &optimizer_.first_moment()},
@@ -57,6 +58,7 @@ void Trainer::require_equal_states() {
     parts_.ranks.require_same(concat(name, " after step ", state_.step), digest_of(*tensor),
                               ErrorKind::kDivergence);
   }
+  compared_step_ = state_.step;
 }
 
 Checkpoint Trainer::checkpoint() const {
@@ -67,12 +69,37 @@ Checkpoint Trainer::checkpoint() const {
                          {"updates", optimizer_.updates()},
                          {"bad_steps", state_.bad_steps},
                          {"evaluations_since_best", state_.evaluations_since_best}};
+  checkpoint.mark = improved_ ? Checkpoint::Mark::kBest : Checkpoint::Mark::kNone;
+  checkpoint.facts = {{"ranks", std::to_string(parts_.ranks.size())},
+                      {"packs of a step", std::to_string(recipe_.train.packs_per_step)},
+                      {"device", parts_.model.device().str()}};
   checkpoint.best_loss = state_.best_loss;
   checkpoint.tensors = {{"parameters", parts_.store.flat().cpu()},
                         {"first_moment", optimizer_.first_moment().cpu()},
                         {"second_moment", optimizer_.second_moment().cpu()}};
   if (best_.defined()) checkpoint.tensors["best"] = best_.cpu();
   return checkpoint;
+}
+
+CheckpointNeeds Trainer::needs() const {
+  const int64_t count = parts_.store.numel();
+  CheckpointNeeds needs{{{"parameters", count}, {"first_moment", count}, {"second_moment", count}},
+                        steps_};
+  if (best_.defined()) needs.elements["best"] = count;
+  return needs;
+}
+
+/// Says where the bits of an unbroken run are not promised.
+void Trainer::note_other_program(const Checkpoint& found, RunObserver& observer) const {
+  const std::pair<std::string, std::string> here[] = {{"libtorch", TORCH_VERSION},
+                                                      {"device", parts_.model.device().str()}};
+  for (const auto& [name, value] : here) {
+    const auto fact = found.facts.find(name);
+    if (fact == found.facts.end() || fact->second == value) continue;
+    observer.on_note(concat("the checkpoint of step ", found.step, " was made with ", name, ' ',
+                            fact->second, ", this is ", value,
+                            ": the rest may differ from an unbroken run in the last bits"));
+  }
 }
 
 void Trainer::broadcast(const at::Tensor& tensor) { parts_.ranks.broadcast(tensor).wait(); }
@@ -82,8 +109,9 @@ int64_t Trainer::resume(RunObserver& observer) {
   std::optional<Checkpoint> found;
   std::vector<double> numbers(7, 0.0);
   const auto note = [&observer](const std::string& line) { observer.on_note(line); };
-  if (parts_.checkpoints != nullptr) found = parts_.checkpoints->load_newest(note);
   at::Tensor parameters = parts_.store.flat();
+  if (parts_.checkpoints != nullptr) found = parts_.checkpoints->load_newest(note, needs());
+  if (found) note_other_program(*found, observer);
   at::Tensor first = at::empty_like(parameters), second = at::empty_like(parameters);
   if (found) {
     numbers = {1.0 * found->step,
@@ -109,7 +137,7 @@ int64_t Trainer::resume(RunObserver& observer) {
   sampler_.restore({whole(1), whole(2)});
   optimizer_.restore(first, second, whole(3));
   parts_.store.publish();
-  saved_step_ = state_.step;
+  saved_step_ = compared_step_ = state_.step;
   return state_.step;
 }
 

@@ -238,6 +238,10 @@ TEST_CASE("Checkpoints: what a crash left is swept, links without what they lead
   fs::create_symlink(outside.path(), folder.file("step-7"));
   CheckpointStore store(folder.path(), 1, kIdentity);
   CHECK(names_in(folder.path()) == std::vector<std::string>{".lock", "step-7"});
+  // And what a failed save of this run left.
+  fs::create_directory(folder.file(".unfinished-step-1"));
+  folder.write(".unfinished-step-1/state.safetensors", "half");
+  fs::create_symlink(outside.path(), folder.file(".removed-step-7"));
   store.save(small_checkpoint(1));
   CHECK(names_in(folder.path()) == std::vector<std::string>{".lock", "step-1"});
   CHECK(outside.entry_count() == 1);

@@ -16,7 +16,7 @@ inline constexpr const char* kManifestFile = "MANIFEST.json";
 /// its tensors, and size and SHA-256 of its files. One JSON object with the SHA-256 of its own
 /// compact text, keys sorted, without `digest`, in `digest`. Every version of the format has
 /// `version` and `digest` in this sense, so that a later one is told from a damaged one.
-struct Manifest {
+struct CheckpointManifest {
   struct File {
     int64_t size = 0;
     std::string sha256;
@@ -34,15 +34,15 @@ class LaterFormat : public Error {
 };
 
 /// Size and SHA-256 of a file as it stands in the folder.
-Manifest::File describe_file(const std::string& path);
+CheckpointManifest::File describe_file(const std::string& path);
 
-std::string write_manifest(const Manifest& manifest);
+std::string write_checkpoint_manifest(const CheckpointManifest& manifest);
 
 /// Reads and checks the manifest of a folder, without looking at other files. Throws Error naming
 /// file and key, LaterFormat where its version is not known yet.
-Manifest read_manifest(const std::string& folder);
+CheckpointManifest read_checkpoint_manifest(const std::string& folder);
 
 /// Throws Error(kInput) unless all files of the manifest are in the folder as it says.
-void verify_files(const Manifest& manifest, const std::string& folder);
+void verify_files(const CheckpointManifest& manifest, const std::string& folder);
 
 }  // namespace radgpt

@@ -1,4 +1,4 @@
-#include "libradgpt/checkpoint/manifest.h"
+#include "libradgpt/checkpoint/checkpoint_manifest.h"
 
 #include <bit>
 #include <nlohmann/json.hpp>
@@ -46,9 +46,10 @@ std::map<std::string, std::string> texts_of(const Json& manifest, const JsonObje
   return values;
 }
 
-std::map<std::string, Manifest::File> files_of(const Json& manifest, const JsonObject& object) {
+std::map<std::string, CheckpointManifest::File> files_of(const Json& manifest,
+                                                         const JsonObject& object) {
   const JsonObject files = object.object("files");
-  std::map<std::string, Manifest::File> described;
+  std::map<std::string, CheckpointManifest::File> described;
   for (const auto& [name, value] : manifest.at("files").items()) {
     require(!name.empty() && name[0] != '.' &&
                 name.find_first_of(std::string("/\0", 2)) == std::string::npos,
@@ -61,11 +62,11 @@ std::map<std::string, Manifest::File> files_of(const Json& manifest, const JsonO
 
 }  // namespace
 
-Manifest::File describe_file(const std::string& path) {
+CheckpointManifest::File describe_file(const std::string& path) {
   return {static_cast<int64_t>(open_regular_file(path).size), to_hex(sha256_of_file(path))};
 }
 
-std::string write_manifest(const Manifest& manifest) {
+std::string write_checkpoint_manifest(const CheckpointManifest& manifest) {
   const Checkpoint& checkpoint = manifest.checkpoint;
   Json json = {{"version", kFormatVersion},
                {"step", checkpoint.step},
@@ -85,7 +86,7 @@ std::string write_manifest(const Manifest& manifest) {
   return text;
 }
 
-Manifest read_manifest(const std::string& folder) {
+CheckpointManifest read_checkpoint_manifest(const std::string& folder) {
   const std::string path = folder + "/" + kManifestFile;
   const std::string text = read_file(path, kLargestManifest);
   const Json json = parse_json(text, {path});
@@ -93,7 +94,7 @@ Manifest read_manifest(const std::string& folder) {
   check_digest_and_version(json, object);
   require(text == text_of(json, kIndent), path,
           ": must have the bytes that were written, got the same in other ones");
-  Manifest manifest;
+  CheckpointManifest manifest;
   Checkpoint& checkpoint = manifest.checkpoint;
   checkpoint.step = object.integer("step", 0, kLargest);
   // The first checkpoints of this version had neither mark nor facts.
@@ -110,7 +111,7 @@ Manifest read_manifest(const std::string& folder) {
   return manifest;
 }
 
-void verify_files(const Manifest& manifest, const std::string& folder) {
+void verify_files(const CheckpointManifest& manifest, const std::string& folder) {
   for (const auto& [name, file] : manifest.files) {
     const std::string path = folder + "/" + name;
     const auto size = static_cast<int64_t>(open_regular_file(path).size);
