@@ -18,13 +18,16 @@ std::vector<std::string> launch_arguments(const TemporaryFolder& folder, int ran
   return arguments;
 }
 
-/// The only child of a process, as soon as it has one.
-pid_t rank_of(pid_t supervisor) {
-  pid_t child = 0;
-  while (child == 0) {
-    std::ifstream(concat("/proc/", supervisor, "/task/", supervisor, "/children")) >> child;
+/// The process of a rank, as soon as it is there.
+pid_t process_of(int rank, const RunningRadgpt& run) {
+  const std::string path = concat("/proc/", run.process(), "/task/", run.process(), "/children");
+  while (true) {
+    std::ifstream children(path);  // in the order in which they were started
+    pid_t child = 0;
+    int count = 0;
+    while (count <= rank && children >> child) ++count;
+    if (count > rank) return child;
   }
-  return child;
 }
 
 /// Waits until the handlers of a process have seen all signals sent to it.
@@ -41,22 +44,25 @@ void wait_until_taken(pid_t process) {
 /// A line that the rank writes when `step` has been recorded and before its checkpoint is made.
 std::string line_of(int64_t step) { return concat("step ", step, "  validation loss"); }
 
-TEST_CASE(
-    "Launch: a rank that is killed comes back and the run ends with the bits of a whole one") {
-  const TemporaryFolder folder;
-  write_adapter_recipe(folder, small_reports());
-  RunningRadgpt run(launch_arguments(folder, 1));
-  REQUIRE(run.wait_for(line_of(5)));
-  kill(rank_of(run.process()), SIGKILL);
-  REQUIRE(run.wait_for("rank 0 was killed by signal 9; restart 1 from step 4\n"));
-  REQUIRE(run.wait_for(line_of(9)));
-  kill(rank_of(run.process()), SIGKILL);
-  const ProcessResult result = run.finish();
-  CHECK(result.errors.find("rank 0 was killed by signal 9; restart 2 from step 8\n") !=
-        std::string::npos);
-  CHECK(result.exit_code == 0);
-  CHECK(result.output.starts_with("trained 12 steps"));
-  CHECK(trace_of(folder) == undisturbed_trace());
+TEST_CASE("Launch: a rank that is killed comes back, and the run ends with the bits of a whole") {
+  for (const int ranks : {1, 2}) {
+    INFO(ranks << " ranks");
+    const TemporaryFolder folder;
+    write_adapter_recipe(folder, small_reports());
+    RunningRadgpt run(launch_arguments(folder, ranks));
+    REQUIRE(run.wait_for(line_of(5)));
+    kill(process_of(ranks - 1, run), SIGKILL);
+    REQUIRE(run.wait_for(
+        concat("rank ", ranks - 1, " was killed by signal 9; restart 1 from step 4\n")));
+    REQUIRE(run.wait_for(line_of(9)));
+    kill(process_of(0, run), SIGKILL);
+    const ProcessResult result = run.finish();
+    CHECK(result.errors.find("rank 0 was killed by signal 9; restart 2 from step 8\n") !=
+          std::string::npos);
+    CHECK(result.exit_code == 0);
+    CHECK(result.output.starts_with("trained 12 steps"));
+    CHECK(trace_of(folder) == undisturbed_trace());
+  }
 }
 
 TEST_CASE("Launch: a restart of a run that replaces another one does not go on with that") {
@@ -64,10 +70,10 @@ TEST_CASE("Launch: a restart of a run that replaces another one does not go on w
   write_adapter_recipe(folder, small_reports());
   REQUIRE(run_radgpt(arguments_of("train", folder)).exit_code == 0);
   RunningRadgpt run(launch_arguments(folder, 1, {"output.existing=overwrite"}));
-  kill(rank_of(run.process()), SIGKILL);  // it has hardly begun to read
+  kill(process_of(0, run), SIGKILL);  // it has hardly begun to read
   REQUIRE(run.wait_for("restart 1 from step 0\n"));
   REQUIRE(run.wait_for(line_of(3)));
-  kill(rank_of(run.process()), SIGKILL);
+  kill(process_of(0, run), SIGKILL);
   REQUIRE(run.wait_for("restart 2 from step 2\n"));
   CHECK(run.finish().exit_code == 0);
   CHECK(trace_of(folder) == undisturbed_trace());
@@ -79,7 +85,7 @@ TEST_CASE("Launch: SIGTERM saves, ends as the signal does, and the run can be re
   const std::vector<std::string> overrides = {"output.existing=resume", "train.save_every=0"};
   RunningRadgpt run(launch_arguments(folder, 1, overrides));
   REQUIRE(run.wait_for(line_of(3)));
-  const pid_t rank = rank_of(run.process());
+  const pid_t rank = process_of(0, run);
   run.send(SIGTERM);
   // Slurm ends all processes of a step at once. The rank waits for us to read meanwhile.
   for (int i = 0; i < 2; ++i) {
@@ -93,14 +99,32 @@ TEST_CASE("Launch: SIGTERM saves, ends as the signal does, and the run can be re
   CHECK(trace_of(folder) == undisturbed_trace());
 }
 
-TEST_CASE("Launch: a fault that a restart does not mend is said once") {
+TEST_CASE("Launch: SIGINT of a terminal, to supervisor and ranks alike, saves") {
+  const TemporaryFolder folder;
+  write_adapter_recipe(folder, small_reports());
+  RunningRadgpt run(launch_arguments(folder, 2, {"train.save_every=0"}));
+  REQUIRE(run.wait_for(line_of(3)));
+  run.send(SIGINT);
+  for (const int rank : {0, 1}) kill(process_of(rank, run), SIGINT);
+  const ProcessResult result = run.finish();
+  INFO(result.errors);
+  CHECK(result.exit_code == 128 + SIGINT);
+  CHECK(result.output.starts_with("stopped and saved after "));
+  CHECK(result.errors.find("error") == std::string::npos);
+}
+
+TEST_CASE("Launch: a fault that a restart does not mend is said, and none is made") {
   const TemporaryFolder folder;
   write_adapter_recipe(folder, small_reports());
   REQUIRE(run_radgpt(arguments_of("train", folder)).exit_code == 0);
-  const ProcessResult result = run_radgpt(launch_arguments(folder, 1));
-  CHECK(result.exit_code == 3);
-  CHECK(result.errors.find("output.folder: must be empty or new") != std::string::npos);
-  CHECK(std::count(result.errors.begin(), result.errors.end(), '\n') == 1);
+  for (const int ranks : {1, 3}) {
+    const ProcessResult result = run_radgpt(launch_arguments(folder, ranks));
+    INFO(result.errors);
+    CHECK(result.exit_code == 3);
+    CHECK(result.errors.find("output.folder: must be empty or new") != std::string::npos);
+    CHECK(result.errors.find("restart") == std::string::npos);
+    CHECK(std::count(result.errors.begin(), result.errors.end(), '\n') == ranks);
+  }
 }
 
 }  // namespace
