@@ -8,7 +8,7 @@
 #   bash docker/install_dependencies.sh --cuda   LibTorch with CUDA (needs nvcc of CUDA 13)
 #   bash docker/install_dependencies.sh --reference   as without option, the Python packages that
 #                                                     tests/reference compares with (Python 3.11),
-#                                                     and doxygen
+#                                                     doxygen, and launchers of several ranks
 #   bash docker/install_dependencies.sh --packages    distribution packages alone: all that kernels/
 #                                                     and its tests need
 #
@@ -26,8 +26,11 @@ readonly apt_packages=(
   catch2 libgloo-dev
 )
 
-# What --reference adds to them: doxygen needs libclang, together 216 MB.
-readonly reference_packages=(doxygen)
+# What --reference adds to them: doxygen needs libclang, together 216 MB; launchers that start runs
+# of several ranks (tests/launchers); strace and ip (iproute2), which cut saves and networks.
+readonly reference_packages=(
+  doxygen openmpi-bin slurm-wlm munge strace iproute2
+)
 
 # What comes from the Python package index, by name, version and SHA-256 of the file. No Python
 # is needed at run time: the wheels carry C++ headers and libraries, the archives carry sources.

@@ -87,10 +87,11 @@ void train(const Recipe& recipe, const RankEnvironment& environment, SecondSigna
   const RunResult result = run_as_rank(recipe, environment, second);
   if (environment.rank == 0) say_end(result);
   if (result.end == TrainingEnd::kInterrupted) {
+    // So that the caller sees 130 or 143, as after any signal; another rank may have got it.
     const int signal = received_signal != 0 ? received_signal : SIGTERM;
     std::signal(signal, SIG_DFL);
-    // So that the caller sees 130 or 143, as after any signal; another rank may have got it.
     std::raise(signal);
+    _exit(128 + signal);  // process 1 of a container takes no such signal from itself
   }
 }
 
