@@ -1,5 +1,6 @@
 # Sourced by the tests of launchers with BUILD and WORK: a small job, done by one rank, and what it
 # is compared with. Ranks beyond the machine's processors are fine: each has one thread.
+# shellcheck shell=bash
 
 build=$1 work=$2
 examples=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../examples/cluster")
