@@ -1,5 +1,6 @@
 #include "tests/distributed/thread_ranks.h"
 
+#include <cstdlib>
 #include <exception>
 #include <thread>
 #include <vector>
@@ -10,6 +11,8 @@ namespace radgpt {
 
 void run_thread_ranks(int size, const std::function<void(Communicator&)>& rank_main,
                       const CommunicatorOptions& options) {
+  // c10d's flight recorder is one a process, and several groups at once damage its list of groups.
+  setenv("TORCH_FR_BUFFER_SIZE", "0", 1);
   FileDescriptor listening = listen_at("127.0.0.1", 0);
   RankEnvironment environment;
   environment.size = size;
