@@ -150,7 +150,9 @@ CheckpointStore::CheckpointStore(std::string folder, int64_t keep, Identity iden
 void CheckpointStore::save(const Checkpoint& checkpoint) {
   lock_.require_held();
   sweep();
-  check_space(checkpoint);
+  uint64_t bytes = 0;
+  for (const auto& [name, tensor] : checkpoint.tensors) bytes += tensor.nbytes();
+  require_space(bytes, concat(folder_, "/", folder_name(checkpoint.step), "/", kStateFile));
   const std::string unfinished = folder_ + "/" + kUnfinished + folder_name(checkpoint.step);
   try {
     write(checkpoint, unfinished);
@@ -166,15 +168,13 @@ void CheckpointStore::save(const Checkpoint& checkpoint) {
   prune(checkpoint.step);
 }
 
-void CheckpointStore::check_space(const Checkpoint& checkpoint) const {
+void CheckpointStore::require_space(uint64_t tensor_bytes, const std::string& file) const {
   constexpr uint64_t kManifestAndHeader = 1 << 14;
-  uint64_t bytes = kManifestAndHeader;
-  for (const auto& [name, tensor] : checkpoint.tensors) bytes += tensor.nbytes();
+  const uint64_t bytes = tensor_bytes + kManifestAndHeader;
   const uint64_t needed = bytes + bytes / 10;
   const std::optional<uint64_t> free = free_bytes(folder_);
   if (free && *free < needed) {
-    fail(ErrorKind::kEnvironment, folder_, "/", folder_name(checkpoint.step), "/", kStateFile,
-         ": needs ", needed, " bytes, ", *free, " bytes free");
+    fail(ErrorKind::kEnvironment, file, ": needs ", needed, " bytes, ", *free, " bytes free");
   }
 }
 

@@ -69,6 +69,10 @@ class CheckpointStore {
   /// go on and try again. Later checkpoints are removed: a resume has passed them over as damaged.
   void save(const Checkpoint& checkpoint);
 
+  /// Throws Error(kEnvironment) where the disk has less room than so many bytes of tensors and a
+  /// tenth need; `file` is what they are for. Every save asks itself.
+  void require_space(uint64_t tensor_bytes, const std::string& file) const;
+
   /// Removes all checkpoints; the lock stays.
   void clear();
 
@@ -81,7 +85,6 @@ class CheckpointStore {
 
  private:
   void write(const Checkpoint& checkpoint, const std::string& folder) const;
-  void check_space(const Checkpoint& checkpoint) const;
   void put_in_place(const std::string& unfinished, int64_t step) const;
   void prune(int64_t saved) const;
   void set_aside(int64_t step) const;

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "libradgpt/base/error.h"
+#include "libradgpt/config/memory_plan.h"
 #include "libradgpt/data/tokenizer_training.h"
 #include "libradgpt/formats/checkpoint_index.h"
 #include "libradgpt/lora/adapter_config.h"
@@ -84,13 +85,32 @@ at::TensorOptions model_options(const Recipe& recipe) {
   return at::TensorOptions(device).dtype(model_type(recipe));
 }
 
+void require_memory(const Recipe& recipe, const ModelConfig& model, const Communicator& ranks) {
+  if (model_device(recipe).is_cuda()) return;
+  const DataType type = model_type(recipe) == at::kBFloat16 ? DataType::kBF16 : DataType::kF32;
+  const bool sharded = recipe.distributed.base == BaseChoice::kSharded;
+  int64_t needed = 0;
+  for (const MemoryRow& row : training_memory(recipe, model, type, sharded ? ranks.size() : 1)) {
+    const bool depends_on_packs = row.what == "activations" || row.what == "gradients";
+    if (!depends_on_packs) needed += row.bytes;
+  }
+  needed *= ranks.local_size();
+  const int64_t there = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
+  if (needed <= there) return;
+  fail(ErrorKind::kEnvironment, recipe.file, ": model: weights and state need ", needed,
+       " bytes (radgpt plan tells which), this machine has ", there);
+}
+
 std::unique_ptr<Baichuan> make_model(const Recipe& recipe, const Tokenizer& tokenizer,
                                      const LoadProgress& progress, Communicator* ranks) {
   std::unique_ptr<Baichuan> model;
   Communicator* shards = recipe.distributed.base == BaseChoice::kSharded ? ranks : nullptr;
-  if (recipe.model.path.empty()) {
-    model =
-        std::make_unique<Baichuan>(fresh_config(recipe, tokenizer), model_options(recipe), shards);
+  const std::string& path = recipe.model.path;
+  const ModelConfig config =
+      path.empty() ? fresh_config(recipe, tokenizer) : read_model_config(path + "/config.json");
+  if (ranks != nullptr) require_memory(recipe, config, *ranks);
+  if (path.empty()) {
+    model = std::make_unique<Baichuan>(config, model_options(recipe), shards);
     model->initialise(static_cast<uint64_t>(recipe.train.seed));
   } else {
     require_same_tokenizer(recipe, tokenizer);

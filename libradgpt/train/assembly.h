@@ -43,6 +43,11 @@ at::ScalarType model_type(const Recipe& recipe);
 /// Error(kEnvironment) for a GPU that is not there.
 at::TensorOptions model_options(const Recipe& recipe);
 
+/// Throws Error(kEnvironment) if what a run is certain to hold (training_memory's weights, border
+/// and state, on each of its ranks of this machine) is more than the machine has. For processors; a
+/// GPU says so itself.
+void require_memory(const Recipe& recipe, const ModelConfig& model, const Communicator& ranks);
+
 /// The base: loaded from model.path, or freshly initialised. Throws Error(kInput) if its vocabulary
 /// is not the tokenizer's, if its folder holds another tokenizer than the recipe names, if it
 /// takes fewer tokens than model.max_length, and, with model.check_finite, if a weight is not

@@ -263,6 +263,9 @@ RunResult Run::train(const std::atomic<bool>& stop) {
       remove_earlier(folder_);
       checkpoints->clear();
     }
+    const int64_t tensors = recipe_.train.early_stop > 0 ? 4 : 3;
+    checkpoints->require_space(static_cast<uint64_t>(tensors * store_.numel()) * sizeof(float),
+                               folder_.checkpoints());
   }
   Trainer trainer({*model_, *head_, store_, training_, validation_, ranks_,
                    checkpoints ? &*checkpoints : nullptr},
