@@ -16,11 +16,11 @@ at::Tensor without_memory(at::IntArrayRef sizes, const at::TensorOptions& option
   return tensor;
 }
 
-void give_memory(const at::Tensor& tensor) {
+/// Lends a tensor the memory of another.
+void give_memory(const at::Tensor& tensor, const at::Tensor& memory) {
   c10::StorageImpl& storage = *tensor.storage().unsafeGetStorageImpl();
-  const size_t bytes = tensor.nbytes();
-  storage.set_data_ptr_noswap(storage.allocator()->allocate(bytes));
-  storage.set_nbytes(bytes);
+  storage.set_data_ptr_noswap(c10::DataPtr(memory.mutable_data_ptr(), memory.device()));
+  storage.set_nbytes(tensor.nbytes());
 }
 
 void take_memory(const at::Tensor& tensor) {
@@ -84,6 +84,7 @@ void ShardedLayers::make_border(BorderedWeight& weight, int64_t border) {
   const at::TensorOptions options = weight.storage.options();
   weight.storage = without_memory({weight.out_features(), weight.in_features + border}, options);
   weight.kept_border = at::zeros({weight.out_features(), border}, options);
+  for (at::Tensor& memory : memory_) memory.reset();
 }
 
 int ShardedLayers::lowest_with_gradients() const {
@@ -142,13 +143,23 @@ void ShardedLayers::fill(int layer) {
   ahead_ = kNone;
   for (size_t linear = 0; linear < places_.size(); ++linear) {
     const BorderedWeight& weight = *layers_[layer][linear];
-    give_memory(weight.storage);
+    if (!memory_[linear].defined()) memory_[linear] = make_memory(linear);
+    give_memory(weight.storage, memory_[linear]);
     for (int rank = 0; rank < ranks_.size(); ++rank) {
       const auto [first, rows] = rows_of(gathered_[rank], static_cast<int>(linear), rank);
       weight.weight().narrow(0, first, rows.size(0)).copy_(rows);
     }
   }
   whole_ = layer;
+}
+
+/// Room for a linear of any layer, whatever its border.
+at::Tensor ShardedLayers::make_memory(size_t linear) const {
+  int64_t elements = 0;
+  for (const Linears& linears : layers_) {
+    elements = std::max(elements, linears[linear]->storage.numel());
+  }
+  return at::empty({elements}, layers_[0][linear]->storage.options());
 }
 
 /// What was published since the layer was entered last.

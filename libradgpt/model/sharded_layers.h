@@ -24,7 +24,8 @@ struct KeptRows {
 /// buffer it is gathered into.
 ///
 /// A weight stays the same tensor, and so may be held by an autograd graph; only its memory comes
-/// and goes. To read it without memory throws.
+/// and goes. To read it without memory throws. All layers have the same memory in turn: allocated
+/// anew for each, between activations that stay, it would leave gaps.
 ///
 /// Gathers are verbs of the communicator, so all ranks must enter the same layers in the same
 /// order. Forward passes do so from the first layer to the last, and backward passes, by hooks in
@@ -67,14 +68,16 @@ class ShardedLayers {
   void enter(int layer, int next);
   void start_gather(int layer);
   void fill(int layer);
+  at::Tensor make_memory(size_t linear) const;
   void write_borders(int layer);
   void give_up();
 
   Communicator& ranks_;
   std::vector<Linears> layers_;
   std::array<Place, 4> places_;
-  std::vector<at::Tensor> shards_;  ///< of each layer: its linears' rows one after the other
-  at::Tensor gathered_;             ///< [ranks, elements of a shard]
+  std::vector<at::Tensor> shards_;    ///< of each layer: its linears' rows one after the other
+  std::array<at::Tensor, 4> memory_;  ///< of the linears of the whole layer
+  at::Tensor gathered_;               ///< [ranks, elements of a shard]
   int whole_ = kNone;
   int ahead_ = kNone;  ///< on its way into gathered_
   Transfer transfer_;  ///< after gathered_: its destructor waits
