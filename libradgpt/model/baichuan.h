@@ -134,11 +134,11 @@ class Baichuan {
   /// Of a sharded base: takes part in a pass that other ranks compute and for which this one has no
   /// pack, by gathering the same layers in the same order. Else nothing.
   ///
-  /// In a step of p packs a rank with fewer packs than others (GradientReduction shares them out)
-  /// joins first and computes then, before GradientReduction::begin: so a pass that all ranks
-  /// compute is the last, and gradients that leave during it leave between the same gathers on each
-  /// rank. Where p is smaller than the number of ranks some compute nothing, and no gradient may
-  /// leave before the last backward pass has ended (no GradientReduction::complete).
+  /// In a step a rank with fewer packs than others joins first, before GradientReduction::begin,
+  /// and computes then; and no gradient leaves before the last backward pass has ended (no
+  /// GradientReduction::complete), since which are ready between two gathers may depend on the
+  /// pack. So a step's gathers come before its exchanges on every rank. They move the base, and
+  /// exchanges the gradients of an adapter, so little would be gained by doing both at once.
   void join_pass(PassKind kind) const;
 
   /// As forward without gradients or dropout, and fills `cache` (one entry a layer, allocated by

@@ -1,11 +1,8 @@
 // A base sharded over ranks computes the bits of one that each rank has whole.
 
-#include <torch/csrc/autograd/function_hook.h>
-#include <torch/csrc/autograd/variable.h>
 #include <torch/types.h>
 
 #include <filesystem>
-#include <memory>
 #include <vector>
 
 #include "libradgpt/distributed/gradient_reduction.h"
@@ -90,21 +87,6 @@ Step whole_step(Run& run, const std::vector<Pack>& packs, int64_t step) {
   return result;
 }
 
-/// Tells a reduction that a parameter's gradient is complete.
-class Completion : public torch::autograd::PostAccumulateGradHook {
- public:
-  Completion(GradientReduction& reduction, size_t parameter, const bool& active)
-      : reduction_(reduction), parameter_(parameter), active_(active) {}
-  void operator()(const at::Tensor&) override {
-    if (active_) reduction_.complete(parameter_);
-  }
-
- private:
-  GradientReduction& reduction_;
-  size_t parameter_;
-  const bool& active_;
-};
-
 /// Steps of a run over ranks, as Baichuan::join_pass says.
 class ShardedSteps {
  public:
@@ -112,12 +94,7 @@ class ShardedSteps {
       : run_(run),
         ranks_(ranks),
         reduction_(ranks, run.store.flat_gradient(), parameters(run.store),
-                   ReductionOrder::kOrdered, 256) {
-    for (size_t i = 0; i < run.store.size(); ++i) {
-      torch::autograd::impl::set_post_acc_grad_hooks(
-          run.store.master(i), std::make_unique<Completion>(reduction_, i, overlaps_));
-    }
-  }
+                   ReductionOrder::kOrdered, 256) {}
 
   void make(const std::vector<Pack>& packs, int64_t step, const Step& expected) {
     const auto count = static_cast<int64_t>(packs.size());
@@ -126,7 +103,6 @@ class ShardedSteps {
     for (int64_t i = own.size(); i < most; ++i) {
       run_.model.join_pass(PassKind::kForwardAndBackward);
     }
-    overlaps_ = count >= ranks_.size();
     reduction_.begin(count);
     for (int64_t i = own.begin; i < own.end; ++i) {
       const double loss = run_.backward(packs[i], step, i);
@@ -154,7 +130,6 @@ class ShardedSteps {
 
   Run& run_;
   Communicator& ranks_;
-  bool overlaps_ = false;
   GradientReduction reduction_;
 };
 
