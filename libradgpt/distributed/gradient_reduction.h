@@ -40,6 +40,7 @@ inline int64_t reduction_block(int ranks) {
 /// over all ranks, received 1 / size of one for each.
 class GradientReduction {
  public:
+  /// Where a parameter lies.
   struct Parameter {
     int64_t begin = 0;  ///< its elements of the flat gradient
     int64_t end = 0;

@@ -56,7 +56,8 @@ Trainer::Trainer(const TrainerParts& parts, const Recipe& recipe, const std::ato
                      recipe.optim.warmup_fraction, steps_) {
   if (recipe.train.early_stop > 0) best_ = parts.store.flat().clone();
   parts.store.watch_gradients([this](size_t parameter) {
-    if (overlaps_) reduction_.complete(parameter);
+    // A sharded base's gathers must come before all exchanges, on every rank alike.
+    if (!parts_.model.is_sharded()) reduction_.complete(parameter);
   });
 }
 
@@ -107,9 +108,6 @@ StepRecord Trainer::train_step() {
 /// whole global batch, so the result does not depend on how it is cut into packs.
 double Trainer::backward(const std::vector<Pack>& packs, double divisor) {
   const auto count = static_cast<int64_t>(packs.size());
-  // Where ranks without a pack join passes of a sharded base, gradients must not leave between its
-  // gathers.
-  overlaps_ = !parts_.model.is_sharded() || count >= parts_.ranks.size();
   join_passes(count, PassKind::kForwardAndBackward);
   const PackRange own = reduction_.begin(count);
   std::vector<double> losses;

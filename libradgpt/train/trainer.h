@@ -107,7 +107,6 @@ class Trainer {
   Sampler sampler_;
   AdamW optimizer_;
   GradientReduction reduction_;
-  bool overlaps_ = true;  ///< gradients leave during the last backward pass of the step at hand
   int64_t steps_;
   LearningRate learning_rate_;
   State state_;

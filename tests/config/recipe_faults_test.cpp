@@ -182,6 +182,13 @@ TEST_CASE("Recipe faults: YM28 to YM35, what fields demand of each other") {
       {"YM31", "lora: {targets: [W_pack, v_proj]}",
        "r.yaml:6:17: lora.targets: must list W_pack or its thirds q_proj, k_proj, v_proj, not "
        "both"},
+      {"YM28", "lora: {dora: true}\ndistributed: {base: sharded}",
+       "r.yaml:6:14: lora.dora: must be false with distributed.base sharded, which holds no weight "
+       "whole, got true"},
+      {"YM28", "train: {parameters: full}\ndistributed: {base: sharded}",
+       "r.yaml:6:21: train.parameters: must be adapter with distributed.base sharded, which holds "
+       "no "
+       "weight whole, got full"},
       {"YM31", "lora: {targets: []}", "r.yaml:6:17: lora.targets: must list a linear, got none"},
       {"YM31", "lora: {targets: [all, o_proj]}",
        "r.yaml:6:17: lora.targets: must be [all] alone, or without it"},

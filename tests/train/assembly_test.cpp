@@ -66,6 +66,26 @@ std::string refusal_of(const Recipe& recipe) {
   return "accepted";
 }
 
+TEST_CASE("Assembly: a base that the machine cannot hold is refused before it is read") {
+  ModelConfig config;
+  config.hidden_size = 32768;
+  config.intermediate_size = 131072;
+  config.num_hidden_layers = 256;
+  config.num_attention_heads = 256;
+  const Communicator alone;
+  const Recipe recipe = recipe_of("unused", {"model.device=cpu"});
+  try {
+    require_memory(recipe, config, alone);
+    FAIL("accepted");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kEnvironment);
+    CHECK_THAT(error.what(), Catch::Matchers::StartsWith("r.yaml: model: weights and state need "));
+  }
+  config.num_hidden_layers = 1;
+  config.hidden_size = config.intermediate_size = 64;
+  CHECK_NOTHROW(require_memory(recipe, config, alone));
+}
+
 TEST_CASE("Assembly: a tokenizer beside a base must be the base's own") {
   const TemporaryFolder base;
   const TemporaryFolder folder;
