@@ -36,7 +36,7 @@ set(radgpt_internal_headers
   libradgpt/ops/composite_node.h libradgpt/ops/device_kernel_table.h libradgpt/ops/dropout_mask.h
   libradgpt/ops/input_source.h libradgpt/ops/matrix_product.h libradgpt/ops/run_kernel.h
   libradgpt/ops/torch_workers.h libradgpt/ops/visit_type.h
-  libradgpt/train/program_digest.h)
+  libradgpt/train/program_digest.h libradgpt/train/run_identity.h)
 
 # Sets `result` to the public headers of a folder of the tree (libradgpt, kernels), as include lines
 # name them.

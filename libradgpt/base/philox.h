@@ -8,8 +8,8 @@ namespace radgpt {
 /// Philox4x32 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): four
 /// 32-bit words that depend on nothing but key and counter. Every random number of the library is
 /// such a function of (seed, what it is for, where), never of what was drawn before, which is what
-/// makes runs repeatable on any number of threads and ranks. On the device too. Seven rounds are the
-/// fewest that pass all tests of TestU01's BigCrush; ten are usual.
+/// makes runs repeatable on any number of threads and ranks. On the device too. Seven rounds are
+/// the fewest that pass all tests of TestU01's BigCrush; ten are usual.
 template <int rounds = 10>
 constexpr std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,
                                          std::array<uint32_t, 2> key) {

@@ -84,8 +84,30 @@ std::map<std::string, at::Tensor> read_state(const std::string& path,
 }
 
 /// The checkpoint of a folder after all checks but that of its identity.
-CheckpointManifest load(const std::string& folder, int64_t step, const CheckpointNeeds& needs) {
+/// Belongs to another run, so none of it is passed over.
+class OtherRun : public Error {
+ public:
+  using Error::Error;
+};
+
+void check_identity(const Identity& run, const CheckpointManifest& manifest,
+                    const std::string& folder) {
+  std::string differing;
+  for (const auto& [name, digest] : run) {
+    const auto found = manifest.identity.find(name);
+    if (found != manifest.identity.end() && found->second == digest) continue;
+    differing += (differing.empty() ? "" : " and the ") + name;
+  }
+  if (differing.empty()) return;
+  throw OtherRun(ErrorKind::kInput,
+                 concat(folder, ": identity: the ", differing,
+                        " must be the one of the run that is resumed, got another"));
+}
+
+CheckpointManifest load(const std::string& folder, int64_t step, const CheckpointNeeds& needs,
+                        const Identity& run) {
   CheckpointManifest manifest = read_checkpoint_manifest(folder);
+  check_identity(run, manifest, folder);
   Checkpoint& checkpoint = manifest.checkpoint;
   const std::string path = folder + "/" + kManifestFile;
   require(checkpoint.step == step, path, ": step: must be that of the folder's name, ", step,
@@ -96,18 +118,6 @@ CheckpointManifest load(const std::string& folder, int64_t step, const Checkpoin
   verify_files(manifest, folder);
   checkpoint.tensors = read_state(folder + "/" + kStateFile, needs);
   return manifest;
-}
-
-void check_identity(const Identity& run, const CheckpointManifest& manifest,
-                    const std::string& folder) {
-  std::string differing;
-  for (const auto& [name, digest] : run) {
-    const auto found = manifest.identity.find(name);
-    if (found != manifest.identity.end() && found->second == digest) continue;
-    differing += (differing.empty() ? "" : " and the ") + name;
-  }
-  require(differing.empty(), folder, ": identity: the ", differing,
-          " must be the one of the run that is resumed, got another");
 }
 
 bool is_marked_best(const std::string& folder) {
@@ -238,10 +248,14 @@ void CheckpointStore::set_aside(int64_t step) const {
 }
 
 void CheckpointStore::sweep() const {
+  bool synced = false;
   for (const std::string& name : list_folder(folder_)) {
-    if (name.rfind(kUnfinished, 0) == 0 || name.rfind(kRemoved, 0) == 0) {
-      remove_tree(folder_ + "/" + name);
-    }
+    if (name.rfind(kUnfinished, 0) != 0 && name.rfind(kRemoved, 0) != 0) continue;
+    // A process that was killed may have given it this name without making that durable: a power
+    // cut now would bring the old name back, with half of its files.
+    if (!synced) sync_folder(folder_);
+    synced = true;
+    remove_tree(folder_ + "/" + name);
   }
 }
 
@@ -252,15 +266,17 @@ std::optional<Checkpoint> CheckpointStore::load_newest(
   for (auto at = found.rbegin(); at != found.rend(); ++at) {
     CheckpointManifest manifest;
     try {
-      manifest = load(at->second, at->first, needs);
+      manifest = load(at->second, at->first, needs, identity_);
     } catch (const LaterFormat&) {
       throw;
+    } catch (const OtherRun&) {
+      throw;
     } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kInput) throw;  // it may be whole all the same
       note(concat("checkpoint passed over: ", error.what()));
       if (newest.empty()) newest = error.what();
       continue;
     }
-    check_identity(identity_, manifest, at->second);
     for (const std::string& name : list_folder(at->second)) {
       if (name == kManifestFile || manifest.files.contains(name)) continue;
       note(concat(at->second, "/", name, ": is no part of the checkpoint"));

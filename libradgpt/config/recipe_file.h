@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,13 @@ void check_paths(const Recipe& recipe);
 
 /// The recipe as YAML, every field written out. parse_recipe gives the same recipe again.
 std::string write_recipe(const Recipe& recipe);
+
+/// Field, as in an override, → value, as in a recipe.
+using RecipeFields = std::map<std::string, std::string>;
+
+/// The fields whose values are not their defaults; of the items of lists, not those of an empty
+/// item.
+RecipeFields changed_fields(const Recipe& recipe);
 
 /// All fields with default, range and meaning, as plain text for --help.
 std::string recipe_help();

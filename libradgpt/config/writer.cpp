@@ -29,10 +29,14 @@ class RecipeWriter : public FieldVisitor {
  public:
   RecipeWriter(std::string indent, std::string& text) : indent_(std::move(indent)), text_(text) {}
 
+  void write_value(const Field& field) {
+    std::visit([this](const auto& value) { write(value); }, field.value);
+  }
+
  protected:
   void see(const Field& field) override {
     text_ += indent_ + field.name + ":";
-    std::visit([this](const auto& value) { write(value); }, field.value);
+    write_value(field);
   }
 
  private:
@@ -79,7 +83,56 @@ class RecipeWriter : public FieldVisitor {
   std::string& text_;
 };
 
+/// Visits like RecipeWriter, into a map.
+class FieldCollector : public FieldVisitor {
+ public:
+  FieldCollector(std::string prefix, RecipeFields& fields)
+      : prefix_(std::move(prefix)), fields_(fields) {}
+
+ protected:
+  void see(const Field& field) override {
+    const std::string path = prefix_ + field.name;
+    if (const auto* group = std::get_if<GroupField>(&field.value)) {
+      FieldCollector inner(path + ".", fields_);
+      group->describe(inner);
+    } else if (const auto* list = std::get_if<GroupListField>(&field.value)) {
+      for (size_t i = 0; i < list->size(); ++i) {
+        FieldCollector inner(path + "." + std::to_string(i) + ".", fields_);
+        list->describe(i, inner);
+      }
+    } else {
+      std::string text;
+      RecipeWriter("", text).write_value(field);
+      fields_[path] = text;
+    }
+  }
+
+ private:
+  std::string prefix_;
+  RecipeFields& fields_;
+};
+
+RecipeFields all_fields(Recipe& recipe) {
+  RecipeFields fields;
+  FieldCollector collector("", fields);
+  recipe.describe(collector);
+  return fields;
+}
+
 }  // namespace
+
+RecipeFields changed_fields(const Recipe& recipe) {
+  Recipe given = recipe, defaults;
+  defaults.data.sources.resize(given.data.sources.size());
+  defaults.tasks.assign(given.tasks.size(), Task());
+  const RecipeFields of_defaults = all_fields(defaults);
+  RecipeFields changed = all_fields(given);
+  std::erase_if(changed, [&](const auto& field) {
+    const auto found = of_defaults.find(field.first);
+    return found != of_defaults.end() && found->second == field.second;
+  });
+  return changed;
+}
 
 std::string write_recipe(const Recipe& recipe) {
   Recipe copy = recipe;

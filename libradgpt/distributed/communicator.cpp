@@ -8,11 +8,14 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <numeric>
+#include <map>
+#include <optional>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <utility>
 
 #include "libradgpt/distributed/device_backend.h"
+#include "libradgpt/distributed/network_address.h"
 #include "libradgpt/distributed/peer_watch.h"
 #include "libradgpt/distributed/rendezvous.h"
 
@@ -57,22 +60,25 @@ class Communicator::State {
   bool is_alone() const { return !watch_; }
   c10d::Backend& backend_of(const at::Tensor& tensor);
   std::chrono::milliseconds next_timeout();
+  void require_unbroken();
   /// Starts a verb; `tensors` live until it ends.
   template <typename Start>
   Transfer start(std::vector<at::Tensor> tensors, int64_t bytes, const Start& start);
-  void wait(const WorkPointer& work);
-  [[noreturn]] void fail_as_peer(const std::exception& error);
+  void wait(const WorkPointer& work, double timeout);
+  [[noreturn]] void fail_as_peer(const std::exception& error, double timeout);
 
   int rank = 0;
   int size = 1;
   std::vector<std::string> hosts;
+  std::vector<std::string> machines;
   CommunicatorOptions options;
   c10::intrusive_ptr<c10d::Store> store;
   std::unique_ptr<PeerWatch> watch_;
   c10::intrusive_ptr<c10d::Backend> gloo;
   c10::intrusive_ptr<c10d::Backend> device;
-  bool started = false;
-  bool failed = false;
+  double next = 0;               ///< time-out of the verb to come
+  std::optional<Error> failure;  ///< nothing works after the first
+  bool ended = false;            ///< this rank has left by an error of its own
   int64_t bytes_sent = 0;
   double seconds_waited = 0;
 };
@@ -81,6 +87,7 @@ class Transfer::State {
  public:
   Communicator::State* communicator;
   WorkPointer work;
+  double timeout;
   std::vector<at::Tensor> tensors;
 };
 
@@ -103,14 +110,17 @@ Transfer::~Transfer() {
 void Transfer::wait() {
   if (!state_) return;
   const std::unique_ptr<State> state = std::move(state_);
-  state->communicator->wait(state->work);
+  state->communicator->wait(state->work, state->timeout);
 }
 
 Communicator::State::State(const RankEnvironment& environment, const CommunicatorOptions& given)
     : rank(environment.rank), size(environment.size), options(given) {
   silence_warnings();
   const Rendezvous rendezvous = meet(environment, options);
-  for (const RankProcess& one : rendezvous.ranks) hosts.push_back(one.host);
+  for (const RankProcess& one : rendezvous.ranks) {
+    hosts.push_back(one.host);
+    machines.push_back(one.machine);
+  }
   store = c10::make_intrusive<c10d::PrefixStore>(rendezvous.prefix, rendezvous.store);
   watch_ = std::make_unique<PeerWatch>(rendezvous, rank, options.on_failure);
   const auto timeout = milliseconds(options.timeout);
@@ -120,13 +130,14 @@ Communicator::State::State(const RankEnvironment& environment, const Communicato
     if (options.device.is_cuda()) {
       require(device_backend_maker() != nullptr, "distributed: this build has no NCCL");
       device = device_backend_maker()(c10::make_intrusive<c10d::PrefixStore>("nccl", store), rank,
-                                      size, timeout);
+                                      size, timeout, interface_name(rendezvous.address));
     }
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    fail_as_peer(error);
+    fail_as_peer(error, options.timeout);
   }
+  next = options.start_timeout;
 }
 
 c10d::Backend& Communicator::State::backend_of(const at::Tensor& tensor) {
@@ -135,49 +146,52 @@ c10d::Backend& Communicator::State::backend_of(const at::Tensor& tensor) {
   return tensor.is_cpu() ? *gloo : *device;
 }
 
-std::chrono::milliseconds Communicator::State::next_timeout() {
-  const bool first = !started;
-  started = true;
-  return milliseconds(first ? options.start_timeout : options.timeout);
+std::chrono::milliseconds Communicator::State::next_timeout() { return milliseconds(next); }
+
+/// Throws what this rank has failed with, or what another one's failure means to it.
+void Communicator::State::require_unbroken() {
+  if (!failure) failure = watch_->verdict();
+  if (failure) throw *failure;
 }
 
 template <typename Start>
 Transfer Communicator::State::start(std::vector<at::Tensor> tensors, int64_t bytes,
                                     const Start& start) {
-  if (const std::optional<Error> verdict = watch_->verdict()) {
-    failed = true;
-    throw *verdict;
-  }
+  require_unbroken();
   watch_->enter_verb();
   bytes_sent += bytes;
   auto state = std::make_unique<Transfer::State>();
   state->communicator = this;
+  state->timeout = std::exchange(next, options.timeout);
   try {
     state->work = start(backend_of(tensors.front()));
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    fail_as_peer(error);
+    fail_as_peer(error, state->timeout);
   }
   state->tensors = std::move(tensors);
   return Transfer(std::move(state));
 }
 
-void Communicator::State::wait(const WorkPointer& work) {
+void Communicator::State::wait(const WorkPointer& work, double timeout) {
   const auto begin = Clock::now();
   try {
     work->wait();
   } catch (const std::exception& error) {
-    fail_as_peer(error);
+    fail_as_peer(error, timeout);
   }
   seconds_waited += std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-void Communicator::State::fail_as_peer(const std::exception& error) {
-  failed = true;
-  const bool late = std::string_view(error.what()).find("imed out") != std::string_view::npos;
-  throw watch_->explain(late ? concat("did not answer within ", options.timeout, " s")
-                             : "broke the connection");
+/// Of many verbs that fail together, as the blocks of a gradient do, the first finds out why.
+void Communicator::State::fail_as_peer(const std::exception& error, double timeout) {
+  if (!failure) {
+    const bool late = std::string_view(error.what()).find("imed out") != std::string_view::npos;
+    failure = watch_->explain(late ? concat("did not answer within ", timeout, " s")
+                                   : "broke the connection");
+  }
+  throw *failure;
 }
 
 Communicator::Communicator() : state_(std::make_unique<State>()) {}
@@ -187,7 +201,8 @@ Communicator::Communicator(const RankEnvironment& environment, const Communicato
                                    : std::make_unique<State>(environment, options)) {}
 
 Communicator::~Communicator() {
-  if (!state_->is_alone() && !state_->failed) state_->watch_->finish(state_->options.timeout);
+  if (state_->is_alone() || state_->failure || state_->ended) return;
+  state_->watch_->finish(state_->options.timeout);
 }
 
 int Communicator::rank() const { return state_->rank; }
@@ -195,8 +210,8 @@ int Communicator::size() const { return state_->size; }
 
 int Communicator::local_size() const {
   if (state_->is_alone()) return 1;
-  const std::string& own = state_->hosts[static_cast<size_t>(state_->rank)];
-  return static_cast<int>(std::count(state_->hosts.begin(), state_->hosts.end(), own));
+  const std::string& own = state_->machines[static_cast<size_t>(state_->rank)];
+  return static_cast<int>(std::count(state_->machines.begin(), state_->machines.end(), own));
 }
 
 std::string Communicator::name(int rank) const {
@@ -273,10 +288,13 @@ std::vector<std::vector<double>> Communicator::gather_numbers(const std::vector<
 }
 
 std::vector<std::string> Communicator::gather_texts(const std::string& mine) {
-  size_t longest = 0;
+  constexpr double kLongest = 1 << 24;
+  double longest = 0;
   const auto lengths = gather_numbers({static_cast<double>(mine.size())});
-  for (const auto& length : lengths) longest = std::max(longest, static_cast<size_t>(length[0]));
-  at::Tensor own = at::zeros({static_cast<int64_t>(longest) + 1}, at::kByte);
+  for (const auto& length : lengths) longest = std::max(longest, length[0]);
+  require(longest <= kLongest, "communicator: texts must have at most ", kLongest, " bytes, got ",
+          longest);
+  const at::Tensor own = at::zeros({static_cast<int64_t>(longest) + 1}, at::kByte);
   std::copy(mine.begin(), mine.end(), own.mutable_data_ptr<uint8_t>());
   const at::Tensor all = at::empty({size(), own.numel()}, at::kByte);
   gather(all, own).wait();
@@ -290,10 +308,23 @@ std::vector<std::string> Communicator::gather_texts(const std::string& mine) {
 
 void Communicator::require_same(const std::string& what, const std::string& value, ErrorKind kind) {
   const std::vector<std::string> values = gather_texts(value);
-  for (int rank = 1; rank < size(); ++rank) {
-    if (values[static_cast<size_t>(rank)] == values[0]) continue;
-    state_->failed = true;  // every rank fails here by itself
-    fail(kind, name(rank), ": its ", what, " must be that of ", name(0), ", got another");
+  std::map<std::string, int> holders;
+  for (const std::string& one : values) ++holders[one];
+  if (holders.size() == 1) return;
+  state_->ended = true;  // every rank fails here by itself
+  const auto usual = std::max_element(
+      holders.begin(), holders.end(),
+      [](const auto& left, const auto& right) { return left.second < right.second; });
+  if (2 * usual->second <= size()) {  // no majority: who is right is not known
+    const auto other = std::find_if(values.begin(), values.end(),
+                                    [&](const std::string& one) { return one != values[0]; });
+    fail(kind, name(static_cast<int>(other - values.begin())), " and ", name(0),
+         ": must have the same ", what, ", got different ones");
+  }
+  for (int rank = 0; rank < size(); ++rank) {
+    if (values[static_cast<size_t>(rank)] == usual->first) continue;
+    fail(kind, name(rank), ": its ", what, " must be that of the ", usual->second,
+         " ranks that agree, got another");
   }
 }
 
@@ -302,9 +333,13 @@ void Communicator::enter_step(int64_t step) {
 }
 
 void Communicator::end_with(const Error& error) {
-  if (state_->is_alone() || state_->failed) return;
-  state_->failed = true;
+  if (state_->is_alone() || state_->failure || state_->ended) return;
+  state_->ended = true;
   state_->watch_->accuse_self(error.kind());
+}
+
+void Communicator::expect_delay() {
+  state_->next = std::max(state_->next, state_->options.start_timeout);
 }
 
 int64_t Communicator::bytes_sent() const { return state_->bytes_sent; }

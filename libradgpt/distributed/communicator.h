@@ -91,12 +91,15 @@ class Communicator {
   /// A text of each rank, in the order of ranks.
   std::vector<std::string> gather_texts(const std::string& mine);
   /// Throws Error(kind) on every rank, naming `what` and the first rank whose `value` is not that
-  /// of rank 0, unless there is none.
+  /// of most ranks, unless there is none; where there is no majority, two that differ.
   void require_same(const std::string& what, const std::string& value, ErrorKind kind);
 
   /// Says where this rank is, for messages of others.
   void enter_step(int64_t step);
 
+  /// Before the next verb some rank does something long (reads or writes files): it is waited for
+  /// as at the start. To be said by all ranks.
+  void expect_delay();
   /// This rank ends with an error that the others have no part in: their next verb fails with its
   /// kind, so that whoever restarts ranks sees whether that can help.
   void end_with(const Error& error);

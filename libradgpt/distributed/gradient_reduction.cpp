@@ -142,6 +142,7 @@ void GradientReduction::sum_shard(Block& block) {
   block.all = at::empty({communicator_.size(), elements}, flat_gradient_.options());
   const at::Tensor mine = at::empty({elements}, flat_gradient_.options());
   sum.finish(mine);
+  block.received = at::Tensor();
   block.transfer = communicator_.gather(block.all, mine);
 }
 
@@ -151,13 +152,14 @@ void GradientReduction::finish() {
   if (is_alone()) return;
   for (auto block = blocks_.rbegin(); block != blocks_.rend(); ++block) {
     block->transfer.wait();
+    block->sent = at::Tensor();
     if (order_ == ReductionOrder::kOrdered) sum_shard(*block);
   }
   if (order_ == ReductionOrder::kAllreduce) return;
   for (auto block = blocks_.rbegin(); block != blocks_.rend(); ++block) {
     block->transfer.wait();
     gradient(*block).copy_(block->all.view({-1}).narrow(0, 0, block->end - block->begin));
-    block->sent = block->received = block->all = at::Tensor();
+    block->all = at::Tensor();
   }
 }
 

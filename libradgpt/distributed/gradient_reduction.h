@@ -36,8 +36,9 @@ inline int64_t reduction_block(int ranks) {
 /// With one subtree a rank that is the traffic of an all-reduce, 2 (size - 1) / size gradients.
 /// kAllreduce adds up a rank's own packs in order, and the ranks by Communicator::sum.
 ///
-/// Memory beside OrderedSum's: with several ranks, a gradient for each subtree that is sent and,
-/// over all ranks, received 1 / size of one for each.
+/// Memory beside OrderedSum's, with several ranks: a gradient for each subtree that is sent and 1 /
+/// size of one for each that is received, of all ranks; in their place, as they are added up, one
+/// for the gathered sum.
 class GradientReduction {
  public:
   /// Where a parameter lies.

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "libradgpt/base/error.h"
 
@@ -59,6 +60,27 @@ AddressList parse_address(const std::string& address, const std::string& port) {
   return found;
 }
 
+struct Interface {
+  std::string name;
+  std::string address;
+  bool is_ipv4 = false;
+};
+
+std::vector<Interface> list_interfaces() {
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) {
+    fail(ErrorKind::kEnvironment, "network interfaces cannot be listed: ", std::strerror(errno));
+  }
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, freeifaddrs);
+  std::vector<Interface> found;
+  for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
+    const int family = at->ifa_addr == nullptr ? AF_UNSPEC : at->ifa_addr->sa_family;
+    if (family != AF_INET && family != AF_INET6) continue;
+    found.push_back({at->ifa_name, numeric(at->ifa_addr), family == AF_INET});
+  }
+  return found;
+}
+
 }  // namespace
 
 std::string resolve_host(const std::string& host, double seconds) {
@@ -77,23 +99,22 @@ std::string resolve_host(const std::string& host, double seconds) {
 }
 
 std::string interface_address(const std::string& interface) {
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) {
-    fail(ErrorKind::kEnvironment, "network interfaces cannot be listed: ", std::strerror(errno));
-  }
-  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, freeifaddrs);
   std::string known, address;
-  for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
-    const int family = at->ifa_addr == nullptr ? AF_UNSPEC : at->ifa_addr->sa_family;
-    if (family != AF_INET && family != AF_INET6) continue;
-    const std::string own = numeric(at->ifa_addr);
-    known += concat(known.empty() ? "" : ", ", at->ifa_name, " ", own);
-    if (own == interface) return own;
-    if (interface == at->ifa_name && (address.empty() || family == AF_INET)) address = own;
+  for (const Interface& one : list_interfaces()) {
+    known += concat(known.empty() ? "" : ", ", one.name, " ", one.address);
+    if (one.address == interface) return one.address;
+    if (interface == one.name && (address.empty() || one.is_ipv4)) address = one.address;
   }
   require(!address.empty(), "distributed.interface: must be an interface of this machine (", known,
           "), got ", interface);
   return address;
+}
+
+std::string interface_name(const std::string& address) {
+  for (const Interface& one : list_interfaces()) {
+    if (one.address == address) return one.name;
+  }
+  fail(ErrorKind::kEnvironment, address, ": must be an address of this machine");
 }
 
 std::string route_source(const std::string& address) {

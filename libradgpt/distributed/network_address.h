@@ -15,6 +15,9 @@ std::string resolve_host(const std::string& host, double seconds);
 /// before an IPv6 one) or by an address it has. Throws Error(kInput) listing those there are.
 std::string interface_address(const std::string& interface);
 
+/// The name of the interface of this machine that has a numeric address.
+std::string interface_name(const std::string& address);
+
 /// The numeric address of this machine from which `address` is reached. Sends nothing. Throws
 /// Error(kEnvironment) where no network leads there.
 std::string route_source(const std::string& address);

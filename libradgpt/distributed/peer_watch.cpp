@@ -66,7 +66,11 @@ Verdict parse_verdict(const Bytes& bytes) {
   int kind = static_cast<int>(ErrorKind::kPeer);
   size_t count = 0;
   text >> kind >> count;
-  std::vector<int> accused(count);
+  if (kind < static_cast<int>(ErrorKind::kUsage) || kind > static_cast<int>(ErrorKind::kPrivacy)) {
+    kind = static_cast<int>(ErrorKind::kPeer);
+  }
+  constexpr size_t kMostRanks = 65536;
+  std::vector<int> accused(std::min(count, kMostRanks));
   for (int& rank : accused) text >> rank;
   text.get();  // the space before the message
   std::string message;
@@ -76,7 +80,7 @@ Verdict parse_verdict(const Bytes& bytes) {
 
 /// What the system says of a process, "has died" or "is stopped"; empty if it runs or is not known.
 std::string state_of(const RankProcess& process, const RankProcess& self) {
-  if (process.host != self.host || process.process_space != self.process_space ||
+  if (process.machine != self.machine || process.process_space != self.process_space ||
       process.process_space.empty()) {
     return "";
   }

@@ -37,8 +37,8 @@ class PeerWatch {
   /// The verdict so far.
   std::optional<Error> verdict();
   /// Why a verb has failed: the verdict, or an accusation made by calling the roll. `what` is what
-  /// was seen, as "closed the connection" or "did not answer within 5 s". Takes at most about a
-  /// second and a half.
+  /// was seen, as "closed the connection" or "did not answer within 5 s". Takes about a second, two
+  /// where the store answers slowly.
   Error explain(const std::string& what);
   /// Tells all others that this rank ends with an error of its own.
   void accuse_self(ErrorKind kind);

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 
@@ -28,6 +29,19 @@ std::string rank_key(int rank) { return concat("rank/", rank); }
 std::string host_name() {
   char name[256] = {};
   return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
+/// Of this start of the kernel.
+std::string machine_name() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string name;
+  file >> name;
+  return name.empty() ? host_name() : name;
+}
+
+/// The first two words of what a rank says of itself.
+std::string host_and_process(const std::string& self) {
+  return self.substr(0, self.find(' ', self.find(' ') + 1));
 }
 
 /// Writes a value that must be the first of its key, and gives the first one back.
@@ -65,11 +79,13 @@ void register_rank(c10d::Store& store, const RankEnvironment& environment) {
           " ranks as the others are, got ", size);
   std::error_code unknown;
   const std::string self =
-      concat(host_name(), ' ', getpid(), ' ',
+      concat(host_name(), ' ', getpid(), ' ', machine_name(), ' ',
              std::filesystem::read_symlink("/proc/self/ns/pid", unknown).string());
   const std::string holder = first_value(store, rank_key(environment.rank), self);
-  require(holder == self, "rank ", environment.rank, ": must be taken by one process, got ", self,
-          " beside ", holder);
+  if (holder == self) return;
+  // After a restart the others may not yet have noticed that the process before it has died.
+  fail(ErrorKind::kPeer, "rank ", environment.rank, ": must be taken by one process, got ",
+       host_and_process(self), " beside ", host_and_process(holder));
 }
 
 /// Names at most five ranks.
@@ -82,7 +98,8 @@ std::string list_ranks(const std::vector<int>& ranks) {
   return ranks.size() > kNamed ? concat(list, " and ", ranks.size() - kNamed, " more") : list;
 }
 
-std::vector<RankProcess> wait_for_ranks(c10d::Store& store, int size, double timeout) {
+std::vector<RankProcess> wait_for_ranks(c10d::Store& store, int size, double timeout,
+                                        const std::string& address) {
   std::vector<std::string> keys;
   for (int rank = 0; rank < size; ++rank) keys.push_back(rank_key(rank));
   try {
@@ -93,12 +110,14 @@ std::vector<RankProcess> wait_for_ranks(c10d::Store& store, int size, double tim
       if (!store.check({rank_key(rank)})) missing.push_back(rank);
     }
     fail(ErrorKind::kPeer, "all ", size, " ranks must come within ", timeout,
-         " s (distributed.start_timeout), got none of ", list_ranks(missing));
+         " s (distributed.start_timeout), got none of ", list_ranks(missing), "; they meet at ",
+         address, ", which must be an address that all reach (distributed.interface)");
   }
   std::vector<RankProcess> ranks;
   for (const std::string& key : keys) {
     RankProcess rank;
-    std::istringstream(text_of(store.get(key))) >> rank.host >> rank.process >> rank.process_space;
+    std::istringstream(text_of(store.get(key))) >> rank.host >> rank.process >> rank.machine >>
+        rank.process_space;
     ranks.push_back(rank);
   }
   return ranks;
@@ -121,7 +140,7 @@ Rendezvous meet(const RankEnvironment& environment, const CommunicatorOptions& o
   c10d::PrefixStore store(found.prefix, found.store);
   try {
     register_rank(store, environment);
-    found.ranks = wait_for_ranks(store, environment.size, timeout);
+    found.ranks = wait_for_ranks(store, environment.size, timeout, store_address);
   } catch (const Error&) {
     throw;
   } catch (const std::exception&) {

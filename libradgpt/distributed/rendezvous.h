@@ -15,6 +15,7 @@ namespace radgpt {
 struct RankProcess {
   std::string host;
   int64_t process = 0;
+  std::string machine;  ///< names this start of its kernel: hosts may have one name
   /// The space of process numbers that the number belongs to: containers of one host have their
   /// own.
   std::string process_space;

@@ -130,6 +130,8 @@ void ShardedLayers::enter(int layer, int next) {
   if (next != kNone && ahead_ != next) start_gather(next);
 }
 
+ShardedLayers::~ShardedLayers() { give_up(); }
+
 void ShardedLayers::start_gather(int layer) {
   transfer_.wait();  // for another layer, of a pass that was not gone through with
   const at::Tensor& shard = shards_[layer];
@@ -141,6 +143,7 @@ void ShardedLayers::start_gather(int layer) {
 void ShardedLayers::fill(int layer) {
   transfer_.wait();
   ahead_ = kNone;
+  whole_ = layer;  // from the first linear on there is something to give up
   for (size_t linear = 0; linear < places_.size(); ++linear) {
     const BorderedWeight& weight = *layers_[layer][linear];
     if (!memory_[linear].defined()) memory_[linear] = make_memory(linear);
@@ -150,7 +153,6 @@ void ShardedLayers::fill(int layer) {
       weight.weight().narrow(0, first, rows.size(0)).copy_(rows);
     }
   }
-  whole_ = layer;
 }
 
 /// Room for a linear of any layer, whatever its border.

@@ -40,6 +40,11 @@ class ShardedLayers {
   /// The layers have equal shapes; they and the communicator outlive this.
   ShardedLayers(Communicator& ranks, std::vector<Linears> layers, const at::TensorOptions& options);
 
+  /// Takes the weights' memory, which is its own.
+  ~ShardedLayers();
+  ShardedLayers(const ShardedLayers&) = delete;
+  ShardedLayers& operator=(const ShardedLayers&) = delete;
+
   /// This rank's rows of a linear, a view to be written when weights are read.
   KeptRows kept_rows(int layer, int linear) const;
   /// Makes the border of a linear as wide as this, with zeros.

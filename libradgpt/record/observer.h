@@ -21,7 +21,7 @@ struct StepRecord {
   int ranks = 1;
   int64_t bytes_sent = 0;       ///< to other ranks, by this one
   double seconds_waited = 0.0;  ///< of `seconds`, for other ranks and the network
-  bool skipped = false;  ///< loss or gradient was not finite: no update was made
+  bool skipped = false;         ///< loss or gradient was not finite: no update was made
 };
 
 /// One pass over the validation examples.

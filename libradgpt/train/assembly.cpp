@@ -2,12 +2,14 @@
 
 #include <ATen/Parallel.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <sched.h>
 #include <torch/types.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/config/memory_plan.h"
@@ -55,6 +57,23 @@ at::Device model_device(const Recipe& recipe) {
   return native_device();
 }
 
+/// Bytes that this machine has, or that a container may take of them.
+int64_t memory_limit() {
+  int64_t bytes = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
+  std::ifstream file("/sys/fs/cgroup/memory.max");
+  int64_t limit = 0;
+  if (file >> limit) bytes = std::min(bytes, limit);  // else there is none, or "max"
+  return bytes;
+}
+
+/// Whether no launcher has given this process processors of its own.
+bool has_all_processors() {
+  cpu_set_t mine;
+  CPU_ZERO(&mine);
+  return sched_getaffinity(0, sizeof mine, &mine) != 0 ||
+         CPU_COUNT(&mine) == sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 }  // namespace
 
 at::ScalarType model_type(const Recipe& recipe) {
@@ -91,13 +110,12 @@ void require_memory(const Recipe& recipe, const ModelConfig& model, const Commun
   const bool sharded = recipe.distributed.base == BaseChoice::kSharded;
   int64_t needed = 0;
   for (const MemoryRow& row : training_memory(recipe, model, type, sharded ? ranks.size() : 1)) {
-    const bool depends_on_packs = row.what == "activations" || row.what == "gradients";
-    if (!depends_on_packs) needed += row.bytes;
+    if (row.what == "weights" || row.what == "border") needed += row.bytes;
   }
   needed *= ranks.local_size();
-  const int64_t there = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
+  const int64_t there = memory_limit();
   if (needed <= there) return;
-  fail(ErrorKind::kEnvironment, recipe.file, ": model: weights and state need ", needed,
+  fail(ErrorKind::kEnvironment, recipe.file, ": model: its weights need ", needed,
        " bytes (radgpt plan tells which), this machine has ", there);
 }
 
@@ -161,11 +179,11 @@ int set_threads(const Recipe& recipe, int ranks_on_machine) {
   // LibTorch's matrix products keep compiled code for up to 1,024 shapes, about a megabyte each,
   // and packs of many sizes bring a new shape at nearly every step.
   setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64", 0);
-  const int available = at::get_num_threads();
+  const bool chosen = getenv("OMP_NUM_THREADS") != nullptr || getenv("MKL_NUM_THREADS") != nullptr;
   if (recipe.train.threads > 0) {
     at::set_num_threads(static_cast<int>(recipe.train.threads));
-  } else if (ranks_on_machine > 1 && available == sysconf(_SC_NPROCESSORS_ONLN)) {
-    at::set_num_threads(std::max(1, available / ranks_on_machine));
+  } else if (ranks_on_machine > 1 && !chosen && has_all_processors()) {
+    at::set_num_threads(std::max(1, at::get_num_threads() / ranks_on_machine));
   }
   return at::get_num_threads();
 }

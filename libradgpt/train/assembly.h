@@ -9,6 +9,7 @@
 #include "libradgpt/config/recipe.h"
 #include "libradgpt/data/corpus.h"
 #include "libradgpt/data/tokenizer.h"
+#include "libradgpt/distributed/communicator.h"
 #include "libradgpt/heads/head.h"
 #include "libradgpt/lora/adapter.h"
 #include "libradgpt/model/baichuan.h"
@@ -43,9 +44,9 @@ at::ScalarType model_type(const Recipe& recipe);
 /// Error(kEnvironment) for a GPU that is not there.
 at::TensorOptions model_options(const Recipe& recipe);
 
-/// Throws Error(kEnvironment) if what a run is certain to hold (training_memory's weights, border
-/// and state, on each of its ranks of this machine) is more than the machine has. For processors; a
-/// GPU says so itself.
+/// Throws Error(kEnvironment) if the weights that a run is certain to hold (training_memory's
+/// weights and border, on each of its ranks of this machine) are more than the machine, or the
+/// control group of a container, has. For processors; a GPU says so itself.
 void require_memory(const Recipe& recipe, const ModelConfig& model, const Communicator& ranks);
 
 /// The base: loaded from model.path, or freshly initialised. Throws Error(kInput) if its vocabulary

@@ -18,6 +18,7 @@ std::string program_digest() {
     const size_t path = line.find('/');
     if (path == std::string::npos) continue;
     const std::string file = line.substr(path);
+    if (file.ends_with(" (deleted)")) continue;  // replaced since; the others tell
     if (fs::path(file).filename().string().rfind("libradgpt", 0) == 0) files.insert(file);
   }
   // Ordered by content: the ranks' copies may lie in different folders.

@@ -20,6 +20,7 @@
 #include "libradgpt/train/assembly.h"
 #include "libradgpt/train/options.h"
 #include "libradgpt/train/program_digest.h"
+#include "libradgpt/train/run_identity.h"
 
 namespace radgpt {
 
@@ -96,21 +97,6 @@ void remove_earlier(const RunFolder& folder) {
   }
 }
 
-/// The recipe without what may change between a run and its resume.
-std::string recipe_digest(Recipe recipe) {
-  recipe.output = {};
-  recipe.evaluate = {};
-  recipe.train.threads = 0;
-  recipe.train.save_every = 0;
-  recipe.train.save_minutes = 0;
-  recipe.train.keep_checkpoints = 1;
-  recipe.train.keep_best = false;
-  const ReductionChoice reduction = recipe.distributed.reduction;
-  recipe.distributed = {};  // ranks, their network and where the base lies change no bit
-  recipe.distributed.reduction = reduction;
-  return to_hex(sha256(write_recipe(recipe)));
-}
-
 /// Everything that a run works on, made in order.
 class Run {
  public:
@@ -163,6 +149,7 @@ void Run::agree() {
   if (ranks_.size() == 1) return;
   Recipe recipe = recipe_;
   recipe.train.threads = 0;  // machines may differ
+  recipe.distributed.interface.clear();
   ranks_.require_same("program", program_digest(), ErrorKind::kInput);
   ranks_.require_same("recipe", write_recipe(recipe), ErrorKind::kInput);
   for (const auto& [name, digest] : manifest_.identity) {
@@ -179,7 +166,8 @@ void Run::note_clocks() {
   for (int rank = 1; rank < ranks_.size(); ++rank) {
     const double ahead = clocks[static_cast<size_t>(rank)][0] - clocks[0][0];
     if (std::abs(ahead) < kSkew) continue;
-    observer_.on_note(concat(ranks_.name(rank), ": its clock is ", ahead, " s ahead of rank 0's"));
+    observer_.on_note(concat(ranks_.name(rank), ": its clock is ", std::abs(ahead),
+                             ahead > 0 ? " s ahead of" : " s behind", " that of rank 0"));
   }
 }
 
@@ -259,25 +247,33 @@ RunResult Run::train(const std::atomic<bool>& stop) {
   std::optional<CheckpointStore> checkpoints;
   if (writes()) {
     checkpoints.emplace(folder_.checkpoints(), recipe_.train.keep_checkpoints, manifest_.identity);
+    check_folder(recipe_);  // once more: another run may have come and gone while this one read
     if (recipe_.output.existing == ExistingChoice::kOverwrite) {
       remove_earlier(folder_);
       checkpoints->clear();
     }
-    const int64_t tensors = recipe_.train.early_stop > 0 ? 4 : 3;
-    checkpoints->require_space(static_cast<uint64_t>(tensors * store_.numel()) * sizeof(float),
-                               folder_.checkpoints());
   }
   Trainer trainer({*model_, *head_, store_, training_, validation_, ranks_,
                    checkpoints ? &*checkpoints : nullptr},
                   recipe_, stop);
   RunResult result;
   if (recipe_.output.existing == ExistingChoice::kResume) {
+    if (writes()) check_resumed_recipe(recipe_, folder_);
     result.resumed_from = trainer.resume(observer_);
+    if (result.resumed_from == 0 && writes() && fs::exists(folder_.record())) {
+      observer_.on_note(concat(folder_.checkpoints(), ": no checkpoint, so training starts anew"));
+    }
     require(result.resumed_from > 0 || !writes() ||
                 (!fs::exists(folder_.adapter()) && !fs::exists(folder_.model())),
             folder_.path,
             ": output.existing: must not be resume where a result but no checkpoint is left; "
             "overwrite trains anew");
+  }
+  const bool replaces = recipe_.output.existing == ExistingChoice::kOverwrite;
+  if (writes() && !replaces && trainer.step() < trainer.steps()) {
+    const int64_t tensors = recipe_.train.early_stop > 0 ? 4 : 3;
+    checkpoints->require_space(static_cast<uint64_t>(tensors * store_.numel()) * sizeof(float),
+                               folder_.checkpoints());
   }
   if (!writes()) {
     result.end = trainer.run(observer_);

@@ -70,8 +70,10 @@ TrainingEnd Trainer::run(RunObserver& observer) {
     if (evaluation_due()) observer.on_evaluation(evaluate());
     if (save_due()) save(Save::kMayFail, observer);
   }
-  save(Save::kMustSucceed, observer);
-  if (state_.step < steps_ && !stopped_early()) return TrainingEnd::kInterrupted;
+  const bool interrupted = state_.step < steps_ && !stopped_early();
+  // What was learnt is about to be written as a result too, which is smaller.
+  save(interrupted ? Save::kMustSucceed : Save::kMayFail, observer);
+  if (interrupted) return TrainingEnd::kInterrupted;
   if (best_.defined() && std::isfinite(state_.best_loss)) {
     parts_.store.flat().copy_(best_);
     parts_.store.publish();

@@ -61,7 +61,7 @@ class Trainer {
   /// best evaluation if one had a finite loss, else the last. Throws Error(kNumeric) after
   /// train.max_bad_steps steps in a row whose loss or gradient was not finite, Error(kDivergence)
   /// if the ranks' parameters or moments are not equal when a checkpoint is due, and the error of a
-  /// checkpoint that could not be saved: the last one, or the third in a row.
+  /// checkpoint that could not be saved: the third in a row, or the one of an interruption.
   TrainingEnd run(RunObserver& observer);
 
   int64_t step() const { return state_.step; }

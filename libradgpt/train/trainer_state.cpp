@@ -2,6 +2,7 @@
 #include <torch/version.h>
 
 #include <cmath>
+#include <map>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/hash.h"
@@ -34,6 +35,7 @@ bool Trainer::save_due() const {
 void Trainer::save(Save mode, RunObserver& observer) {
   require_equal_states();
   save_time_ = std::chrono::steady_clock::now();
+  parts_.ranks.expect_delay();
   if (parts_.checkpoints == nullptr || saved_step_ == state_.step) return;
   try {
     parts_.checkpoints->save(checkpoint());
@@ -69,7 +71,8 @@ Checkpoint Trainer::checkpoint() const {
                          {"updates", optimizer_.updates()},
                          {"bad_steps", state_.bad_steps},
                          {"evaluations_since_best", state_.evaluations_since_best}};
-  checkpoint.mark = improved_ ? Checkpoint::Mark::kBest : Checkpoint::Mark::kNone;
+  checkpoint.mark =
+      recipe_.train.keep_best && improved_ ? Checkpoint::Mark::kBest : Checkpoint::Mark::kNone;
   checkpoint.facts = {{"ranks", std::to_string(parts_.ranks.size())},
                       {"packs of a step", std::to_string(recipe_.train.packs_per_step)},
                       {"device", parts_.model.device().str()}};
@@ -91,13 +94,16 @@ CheckpointNeeds Trainer::needs() const {
 
 /// Says where the bits of an unbroken run are not promised.
 void Trainer::note_other_program(const Checkpoint& found, RunObserver& observer) const {
-  const std::pair<std::string, std::string> here[] = {{"libtorch", TORCH_VERSION},
-                                                      {"device", parts_.model.device().str()}};
+  std::map<std::string, std::string> here = {{"libtorch", TORCH_VERSION},
+                                             {"device", parts_.model.device().str()}};
+  if (recipe_.distributed.reduction == ReductionChoice::kAllreduce) {
+    here["ranks"] = std::to_string(parts_.ranks.size());
+  }
   for (const auto& [name, value] : here) {
     const auto fact = found.facts.find(name);
     if (fact == found.facts.end() || fact->second == value) continue;
     observer.on_note(concat("the checkpoint of step ", found.step, " was made with ", name, ' ',
-                            fact->second, ", this is ", value,
+                            fact->second, ", not ", value,
                             ": the rest may differ from an unbroken run in the last bits"));
   }
 }
@@ -126,6 +132,7 @@ int64_t Trainer::resume(RunObserver& observer) {
     second.copy_(found->tensor("second_moment", second));
     if (best_.defined()) best_.copy_(found->tensor("best", best_));
   }
+  parts_.ranks.expect_delay();  // rank 0 has read and verified
   numbers = parts_.ranks.gather_numbers(numbers).front();
   const auto whole = [&](size_t index) { return static_cast<int64_t>(numbers[index]); };
   if (whole(0) == 0) return 0;

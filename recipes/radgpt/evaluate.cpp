@@ -1,6 +1,8 @@
 #include <iostream>
 
+#include "libradgpt/base/error.h"
 #include "libradgpt/config/recipe_file.h"
+#include "libradgpt/distributed/rank_environment.h"
 #include "libradgpt/eval/score_report.h"
 #include "libradgpt/train/evaluation.h"
 #include "recipes/radgpt/progress.h"
@@ -11,6 +13,10 @@ namespace radgpt {
 namespace {
 
 void evaluate(const Recipe& recipe) {
+  if (const RankEnvironment ranks = read_rank_environment(); ranks.size > 1) {
+    fail(ErrorKind::kUsage, "evaluate: must be started once, got rank ", ranks.rank, " of ",
+         ranks.size);
+  }
   check_paths(recipe);
   Progress progress;
   const EvaluationResult result =

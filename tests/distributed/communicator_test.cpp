@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <filesystem>
 #include <fstream>
@@ -114,7 +115,8 @@ TEST_CASE("Communicator: every rank is told which rank differs, and in what") {
   });
   REQUIRE(ends.size() == 1);
   CHECK(ends.begin()->starts_with("3 rank 2 ("));
-  CHECK(ends.begin()->find("its recipe must be that of rank 0 (") != std::string::npos);
+  CHECK(ends.begin()->find("its recipe must be that of the 2 ranks that agree, got another") !=
+        std::string::npos);
 }
 
 TEST_CASE("Communicator: a rank's own error ends the others with its kind and name") {
@@ -162,28 +164,84 @@ TEST_CASE("Communicator: a rank that does not come is named after the time-out")
         std::string::npos);
 }
 
+TEST_CASE("Communicator: of two ranks that differ none is blamed") {
+  const std::set<std::string> ends = ends_of(2, [](Communicator& ranks) {
+    ranks.require_same("data", ranks.rank() == 0 ? "a" : "b", ErrorKind::kDivergence);
+  });
+  REQUIRE(ends.size() == 1);
+  CHECK(ends.begin()->starts_with("7 rank 1 ("));
+  CHECK(ends.begin()->find(" and rank 0 (") != std::string::npos);
+  CHECK(ends.begin()->find("must have the same data, got different ones") != std::string::npos);
+}
+
+TEST_CASE("Communicator: many verbs under way fail by one search for the culprit") {
+  CommunicatorOptions options;
+  options.timeout = 1;
+  const auto start = std::chrono::steady_clock::now();
+  std::mutex mutex;
+  std::condition_variable told;
+  bool ended = false;
+  const std::set<std::string> ends = ends_of(
+      2,
+      [&](Communicator& ranks) {
+        ranks.gather_numbers({1.0});
+        std::unique_lock lock(mutex);
+        if (ranks.rank() == 1) {
+          told.wait(lock, [&] { return ended; });
+          return;
+        }
+        lock.unlock();
+        const at::Tensor sent = at::zeros({2, 8});
+        std::vector<Transfer> transfers;
+        try {
+          for (int i = 0; i < 30; ++i) {
+            transfers.push_back(ranks.exchange(at::empty({16}), {8, 8}, sent.view({-1}), {8, 8}));
+          }
+          for (Transfer& transfer : transfers) transfer.wait();
+        } catch (const Error&) {
+          transfers.clear();
+          lock.lock();
+          ended = true;
+          told.notify_all();
+          throw;
+        }
+      },
+      options);
+  CHECK(ends.size() == 1);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  CHECK(seconds.count() < 10);  // 30 searches would take 20 s
+}
+
+/// The exit code and the message that connecting ends with.
+std::string refusal(const RankEnvironment& environment, const CommunicatorOptions& options) {
+  try {
+    const Communicator ranks(environment, options);
+  } catch (const Error& error) {
+    return concat(error.exit_code(), ' ', error.what());
+  }
+  return "connected";
+}
+
 TEST_CASE("Communicator: what hinders ranks from meeting is said in one line") {
   FileDescriptor taken = listen_at("127.0.0.1", 0);
   CommunicatorOptions options;
   options.start_timeout = 0.5;
   RankEnvironment environment{.rank = 0, .size = 2, .address = "127.0.0.1", .port = port_of(taken)};
-  CHECK_THROWS_WITH((Communicator(environment, options)),
-                    concat("127.0.0.1 port ", environment.port,
-                           ": must be free to be listened at: Address already in use"));
+  CHECK(refusal(environment, options) ==
+        concat("4 127.0.0.1 port ", environment.port,
+               ": must be free to be listened at: Address already in use"));
   environment.address = "no-such-host.invalid";
-  CHECK_THROWS_WITH(
-      (Communicator(environment, options)),
-      Catch::Matchers::StartsWith("no-such-host.invalid: must be a host that can be found, got "));
+  CHECK(refusal(environment, options)
+            .starts_with("5 no-such-host.invalid: must be a host that can be found, got "));
   environment = {.rank = 0, .size = 3, .address = "127.0.0.1", .port = 0};
   environment.listening_socket = listen_at("127.0.0.1", 0).release();
-  CHECK_THROWS_WITH((Communicator(environment, options)),
-                    "all 3 ranks must come within 0.5 s (distributed.start_timeout), got none of "
-                    "rank 1, 2");
+  CHECK(refusal(environment, options) ==
+        "5 all 3 ranks must come within 0.5 s (distributed.start_timeout), got none of rank 1, 2; "
+        "they meet at 127.0.0.1, which must be an address that all reach (distributed.interface)");
   options.interface = "no0";
-  CHECK_THROWS_WITH(
-      (Communicator(environment, options)),
-      Catch::Matchers::StartsWith(
-          "distributed.interface: must be an interface of this machine (lo 127.0.0.1"));
+  CHECK(refusal(environment, options)
+            .starts_with("3 distributed.interface: must be an interface of this machine (lo "
+                         "127.0.0.1"));
 }
 
 /// Sockets of this process that listen at all addresses of the machine.

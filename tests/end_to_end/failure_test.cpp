@@ -114,6 +114,21 @@ TEST_CASE("Failure: SIGTERM to one rank saves and ends all of them") {
   CHECK(!std::filesystem::exists(folder.file("run/adapter")));
 }
 
+TEST_CASE("Failure: ranks with different recipes refuse to start, and say which differs") {
+  const TemporaryFolder folder;
+  write_adapter_recipe(folder, small_reports());
+  RankProcesses ranks({arguments_of("train", folder), arguments_of("train", folder),
+                       arguments_of("train", folder, {"optim.learning_rate=0.5"})});
+  REQUIRE(ranks.wait_for_end(kStart));
+  for (int rank = 0; rank < 3; ++rank) {
+    CHECK(ranks.exit_code(rank) == 3);
+    CHECK(error_line(ranks, rank).find(": its recipe must be that of the 2 ranks that agree") !=
+          std::string::npos);
+    CHECK(error_line(ranks, rank).find(": rank 2 (") != std::string::npos);
+  }
+  CHECK(!std::filesystem::exists(folder.file("run")));
+}
+
 TEST_CASE("Failure: an error of one rank's own ends the others with its code") {
   const TemporaryFolder folder;
   write_adapter_recipe(folder, small_reports());

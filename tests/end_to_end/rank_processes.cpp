@@ -39,7 +39,11 @@ using Clock = std::chrono::steady_clock;
 
 }  // namespace
 
-RankProcesses::RankProcesses(int size, const std::vector<std::string>& arguments) {
+RankProcesses::RankProcesses(int size, const std::vector<std::string>& arguments)
+    : RankProcesses(std::vector<std::vector<std::string>>(static_cast<size_t>(size), arguments)) {}
+
+RankProcesses::RankProcesses(const std::vector<std::vector<std::string>>& arguments) {
+  const auto size = static_cast<int>(arguments.size());
   const uint16_t port = port_of(listen_at("127.0.0.1", 0));
   for (int rank = 0; rank < size; ++rank) {
     const std::vector<std::pair<std::string, std::string>> variables = {
@@ -52,7 +56,8 @@ RankProcesses::RankProcesses(int size, const std::vector<std::string>& arguments
     started.process = fork();
     require(started.process >= 0, "no new process");
     if (started.process == 0) {
-      become_rank(arguments, variables, folder_.file(concat("errors-", rank)));
+      become_rank(arguments[static_cast<size_t>(rank)], variables,
+                  folder_.file(concat("errors-", rank)));
     }
     started.handle = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, started.process, 0)));
     require(started.handle.get() >= 0, "no handle of a process");

@@ -16,6 +16,8 @@ namespace radgpt {
 class RankProcesses {
  public:
   RankProcesses(int size, const std::vector<std::string>& arguments);
+  /// Each rank with arguments of its own.
+  explicit RankProcesses(const std::vector<std::vector<std::string>>& arguments);
   ~RankProcesses();  ///< kills those that are left
   RankProcesses(const RankProcesses&) = delete;
   RankProcesses& operator=(const RankProcesses&) = delete;

@@ -2,6 +2,20 @@
 # is compared with. Ranks beyond the machine's processors are fine: each has one thread.
 # shellcheck shell=bash
 
+# Launchers listen at every address they find, so they get a network of the test's own: loopback,
+# with a second address, since Slurm resolves no name where there is but 127.0.0.1.
+if [ -z "${RADGPT_OWN_NETWORK:-}" ]; then
+  own=(unshare --net)
+  "${own[@]}" true 2>/dev/null || own=(unshare --user --map-root-user --net)
+  if ! command -v ip >/dev/null || ! "${own[@]}" true 2>/dev/null; then
+    echo "skipped: no right to make a network namespace, or no iproute2"
+    exit 0
+  fi
+  # shellcheck disable=SC2016 # expands in the shell inside
+  RADGPT_OWN_NETWORK=1 exec "${own[@]}" bash -c \
+    'ip link set lo up && ip address add 10.78.0.1/32 dev lo && exec bash "$@"' bash "$0" "$@"
+fi
+
 build=$1 work=$2
 examples=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../examples/cluster")
 rm -rf "$work"

@@ -18,8 +18,8 @@ trap stop_cluster EXIT
 
 # await WHAT COMMAND…: until the command succeeds, at most a minute.
 await() {
-  local tries
-  for ((tries = 0; tries < 600; ++tries)); do
+  local deadline=$((SECONDS + 60))
+  while [ $SECONDS -lt $deadline ]; do
     if "${@:2}" >/dev/null 2>&1; then return; fi
     sleep 0.1
   done

@@ -79,7 +79,7 @@ TEST_CASE("Assembly: a base that the machine cannot hold is refused before it is
     FAIL("accepted");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::kEnvironment);
-    CHECK_THAT(error.what(), Catch::Matchers::StartsWith("r.yaml: model: weights and state need "));
+    CHECK_THAT(error.what(), Catch::Matchers::StartsWith("r.yaml: model: its weights need "));
   }
   config.num_hidden_layers = 1;
   config.hidden_size = config.intermediate_size = 64;
