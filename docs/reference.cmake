@@ -2,7 +2,7 @@
 radgpt_public_headers(libradgpt headers)
 radgpt_public_headers(kernels kernel_headers)
 list(APPEND headers ${kernel_headers} README.md recipes/README.md benchmarks/README.md
-  CONTRIBUTING.md CHANGELOG.md)
+  CONTRIBUTING.md CHANGELOG.md docs/scaling.md)
 list(TRANSFORM headers PREPEND "${PROJECT_SOURCE_DIR}/")
 list(APPEND headers "${PROJECT_SOURCE_DIR}/docs/namespaces.dox"
   "${PROJECT_SOURCE_DIR}/docs/formats.dox"
