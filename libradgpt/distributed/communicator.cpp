@@ -59,9 +59,8 @@ class Communicator::State {
 
   bool is_alone() const { return !watch_; }
   c10d::Backend& backend_of(const at::Tensor& tensor);
-  std::chrono::milliseconds next_timeout();
   void require_unbroken();
-  /// Starts a verb; `tensors` live until it ends.
+  /// Starts a verb, start(backend, time-out); `tensors` live until it ends.
   template <typename Start>
   Transfer start(std::vector<at::Tensor> tensors, int64_t bytes, const Start& start);
   void wait(const WorkPointer& work, double timeout);
@@ -146,8 +145,6 @@ c10d::Backend& Communicator::State::backend_of(const at::Tensor& tensor) {
   return tensor.is_cpu() ? *gloo : *device;
 }
 
-std::chrono::milliseconds Communicator::State::next_timeout() { return milliseconds(next); }
-
 /// Throws what this rank has failed with, or what another one's failure means to it.
 void Communicator::State::require_unbroken() {
   if (!failure) failure = watch_->verdict();
@@ -164,7 +161,7 @@ Transfer Communicator::State::start(std::vector<at::Tensor> tensors, int64_t byt
   state->communicator = this;
   state->timeout = std::exchange(next, options.timeout);
   try {
-    state->work = start(backend_of(tensors.front()));
+    state->work = start(backend_of(tensors.front()), milliseconds(state->timeout));
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
@@ -228,11 +225,12 @@ Transfer Communicator::exchange(at::Tensor receive, std::vector<int64_t> receive
   }
   const int64_t own = send_counts.at(static_cast<size_t>(state.rank));
   const int64_t bytes = (send.numel() - own) * static_cast<int64_t>(send.element_size());
-  return state.start({receive, send}, bytes, [&](c10d::Backend& backend) {
-    c10d::AllToAllOptions options;
-    options.timeout = state.next_timeout();
-    return backend.alltoall_base(receive, send, receive_counts, send_counts, options);
-  });
+  return state.start(
+      {receive, send}, bytes, [&](c10d::Backend& backend, std::chrono::milliseconds timeout) {
+        c10d::AllToAllOptions options;
+        options.timeout = timeout;
+        return backend.alltoall_base(receive, send, receive_counts, send_counts, options);
+      });
 }
 
 Transfer Communicator::gather(at::Tensor all, at::Tensor mine) {
@@ -243,11 +241,12 @@ Transfer Communicator::gather(at::Tensor all, at::Tensor mine) {
   }
   const auto bytes = static_cast<int64_t>(mine.nbytes()) * (state.size - 1);
   at::Tensor row = mine.unsqueeze(0);
-  return state.start({all, row}, bytes, [&](c10d::Backend& backend) {
-    c10d::AllgatherOptions options;
-    options.timeout = state.next_timeout();
-    return backend._allgather_base(all, row, options);
-  });
+  return state.start({all, row}, bytes,
+                     [&](c10d::Backend& backend, std::chrono::milliseconds timeout) {
+                       c10d::AllgatherOptions options;
+                       options.timeout = timeout;
+                       return backend._allgather_base(all, row, options);
+                     });
 }
 
 Transfer Communicator::sum(at::Tensor values) {
@@ -255,11 +254,12 @@ Transfer Communicator::sum(at::Tensor values) {
   if (state.is_alone()) return {};
   const auto bytes = static_cast<int64_t>(values.nbytes()) * 2 * (state.size - 1) / state.size;
   std::vector<at::Tensor> tensors = {values};
-  return state.start(tensors, bytes, [&](c10d::Backend& backend) {
-    c10d::AllreduceOptions options;
-    options.timeout = state.next_timeout();
-    return backend.allreduce(tensors, options);
-  });
+  return state.start(tensors, bytes,
+                     [&](c10d::Backend& backend, std::chrono::milliseconds timeout) {
+                       c10d::AllreduceOptions options;
+                       options.timeout = timeout;
+                       return backend.allreduce(tensors, options);
+                     });
 }
 
 Transfer Communicator::broadcast(at::Tensor values) {
@@ -267,11 +267,12 @@ Transfer Communicator::broadcast(at::Tensor values) {
   if (state.is_alone()) return {};
   const int64_t bytes = state.rank == 0 ? static_cast<int64_t>(values.nbytes()) : 0;
   std::vector<at::Tensor> tensors = {values};
-  return state.start(tensors, bytes, [&](c10d::Backend& backend) {
-    c10d::BroadcastOptions options;
-    options.timeout = state.next_timeout();
-    return backend.broadcast(tensors, options);
-  });
+  return state.start(tensors, bytes,
+                     [&](c10d::Backend& backend, std::chrono::milliseconds timeout) {
+                       c10d::BroadcastOptions options;
+                       options.timeout = timeout;
+                       return backend.broadcast(tensors, options);
+                     });
 }
 
 std::vector<std::vector<double>> Communicator::gather_numbers(const std::vector<double>& mine) {

@@ -164,6 +164,30 @@ TEST_CASE("Communicator: a rank that does not come is named after the time-out")
         std::string::npos);
 }
 
+TEST_CASE("Communicator: the first verb, and one after a delay that was told, may take longer") {
+  CommunicatorOptions options;
+  options.timeout = 0.3;
+  options.start_timeout = 60;
+  std::mutex mutex;
+  std::condition_variable never;
+  const auto come_late = [&](Communicator& ranks) {
+    std::unique_lock lock(mutex);
+    if (ranks.rank() == 1) never.wait_for(lock, std::chrono::seconds(1));
+  };
+  const std::set<std::string> ends = ends_of(
+      2,
+      [&](Communicator& ranks) {
+        come_late(ranks);
+        ranks.gather_numbers({1.0});
+        ranks.gather_numbers({1.0});
+        ranks.expect_delay();
+        come_late(ranks);
+        ranks.gather_numbers({1.0});
+      },
+      options);
+  CHECK(ends.empty());
+}
+
 TEST_CASE("Communicator: of two ranks that differ none is blamed") {
   const std::set<std::string> ends = ends_of(2, [](Communicator& ranks) {
     ranks.require_same("data", ranks.rank() == 0 ? "a" : "b", ErrorKind::kDivergence);
