@@ -2,8 +2,8 @@
 # is compared with. Ranks beyond the machine's processors are fine: each has one thread.
 # shellcheck shell=bash
 
-# Launchers listen at every address they find, so they get a network of the test's own: loopback,
-# with a second address, since Slurm resolves no name where there is but 127.0.0.1.
+# Launchers listen at every address they find, so they get a network of the test's own: loopback, and
+# a cable with both ends in it, since neither Slurm nor Open MPI is content with loopback alone.
 if [ -z "${RADGPT_OWN_NETWORK:-}" ]; then
   own=(unshare --net)
   "${own[@]}" true 2>/dev/null || own=(unshare --user --map-root-user --net)
@@ -11,10 +11,13 @@ if [ -z "${RADGPT_OWN_NETWORK:-}" ]; then
     echo "skipped: no right to make a network namespace, or no iproute2"
     exit 0
   fi
-  # shellcheck disable=SC2016 # expands in the shell inside
-  RADGPT_OWN_NETWORK=1 exec "${own[@]}" bash -c \
-    'ip link set lo up && ip address add 10.78.0.1/32 dev lo && exec bash "$@"' bash "$0" "$@"
+  RADGPT_OWN_NETWORK=1 exec "${own[@]}" bash "$0" "$@"
 fi
+ip link set lo up
+ip link add own0 type veth peer name own1
+ip address add 10.78.0.1/24 dev own0
+ip link set own0 up
+ip link set own1 up
 
 build=$1 work=$2
 examples=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../examples/cluster")
