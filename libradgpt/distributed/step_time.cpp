@@ -7,7 +7,7 @@ namespace radgpt {
 StepTime predict_step(const StepWork& work, const Network& network, int ranks) {
   const PackRange most = packs_of_rank(work.packs, 0, ranks);
   StepTime time;
-  time.compute = static_cast<double>(most.size()) * work.pack + work.update;
+  time.compute = static_cast<double>(most.size()) * work.pack;
   if (ranks == 1) return time;
   size_t subtrees = 0;
   for (int rank = 0; rank < ranks; ++rank) {
@@ -23,7 +23,8 @@ StepTime predict_step(const StepWork& work, const Network& network, int ranks) {
   time.gather = sent / network.bytes_per_second + latency;
   time.agreement = peers * network.message_seconds;
   // The last block is complete when the pass ends.
-  time.hidden = std::min(time.exchange * (blocks - 1) / blocks, work.backward_share * work.pack);
+  constexpr double kBackwardShare = 0.6;
+  time.hidden = std::min(time.exchange * (blocks - 1) / blocks, kBackwardShare * work.pack);
   return time;
 }
 

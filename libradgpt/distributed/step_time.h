@@ -8,11 +8,9 @@ namespace radgpt {
 
 /// What a step of a rank takes without any other rank, in seconds.
 struct StepWork {
-  double pack = 0;              ///< forward and backward pass of one pack
-  double backward_share = 0.6;  ///< of that; with recomputation-free LoRA 2 of some 3.3 products
-  double update = 0;            ///< norm, AdamW, publishing: done by every rank, on all parameters
-  int64_t packs = 1;            ///< of the global batch
-  int64_t gradient_bytes = 0;   ///< 4 for each trained parameter
+  double pack = 0;             ///< forward and backward pass of one pack
+  int64_t packs = 1;           ///< of the global batch
+  int64_t gradient_bytes = 0;  ///< 4 for each trained parameter
 };
 
 /// What carries messages between ranks.
@@ -23,14 +21,13 @@ struct Network {
 
 /// What a step is made of, in seconds.
 struct StepTime {
-  double compute = 0;    ///< of the rank with most packs, and the update
+  double compute = 0;    ///< of the rank with most packs
   double exchange = 0;   ///< of shards of gradients, of which
   double hidden = 0;     ///< goes on while the last backward pass does
   double gather = 0;     ///< of the summed shards
   double agreement = 0;  ///< gather of losses and wishes
 
   double total() const { return compute + exchange - hidden + gather + agreement; }
-  double waiting() const { return total() - compute; }
 };
 
 /// Predicts a step of `ranks` ranks as GradientReduction does it: with G bytes of gradient in B
@@ -40,10 +37,11 @@ struct StepTime {
 ///   exchange   s G (W - 1) / (W b) + B (W - 1) l      messages to every other rank
 ///   gather     G (W - 1) / (W b) + B (W - 1) l        a ring
 ///   agreement  (W - 1) l                              a ring
-///   hidden     the exchange of all blocks but the last that fits into the last backward pass
+///   hidden     the exchange of all blocks but the last, as far as it fits into the last backward
+///              pass, which with a frozen base takes 0.6 of a pack (two products of 3.3)
 ///
-/// kAllreduce moves the same bytes; what the order costs is s. Left out: ranks that are slower than
-/// others, evaluation, checkpoints.
+/// kAllreduce moves the same bytes; what the order costs is s. Left out: norm and AdamW, ranks that
+/// are slower than others, evaluation, checkpoints.
 StepTime predict_step(const StepWork& work, const Network& network, int ranks);
 
 }  // namespace radgpt

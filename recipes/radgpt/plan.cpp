@@ -122,9 +122,8 @@ void add_plan(CLI::App& app) {
   CLI::App* verb = app.add_subcommand(
       "plan", "print memory and number of steps, by arithmetic, before any model is loaded");
   verb->footer(
-      "Reads and tokenises the reports, and of the base only config.json. With --ranks it predicts "
-      "a "
-      "step from what is assumed of machines and network: docs/scaling.md.");
+      "Reads and tokenises the reports, and of the base only config.json. With --ranks it "
+      "predicts a step from what is assumed of machines and network: docs/scaling.md.");
   const auto cluster = std::make_shared<Cluster>();
   verb->add_option("--ranks", cluster->ranks, "number of ranks")->check(CLI::Range(1, 65536));
   verb->add_option("--teraflops", cluster->teraflops, "10^12 operations a second of a rank")
