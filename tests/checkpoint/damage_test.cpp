@@ -11,10 +11,10 @@
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/hash.h"
 #include "libradgpt/base/random.h"
+#include "tests/base/seed.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "tests/checkpoint/manifest_edit.h"
-#include "tests/checkpoint/seed.h"
 #include "tests/checkpoint/small_checkpoint.h"
 
 namespace radgpt {

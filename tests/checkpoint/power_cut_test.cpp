@@ -5,11 +5,11 @@
 #include <iostream>
 #include <string>
 
+#include "tests/base/seed.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "tests/checkpoint/disk_model.h"
 #include "tests/checkpoint/saving_run.h"
-#include "tests/checkpoint/seed.h"
 #include "tests/checkpoint/small_checkpoint.h"
 
 namespace radgpt {

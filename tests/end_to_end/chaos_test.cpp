@@ -1,15 +1,15 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <map>
-#include <random>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/hash.h"
 #include "libradgpt/base/random.h"
+#include "libradgpt/checkpoint/checkpoint_store.h"
+#include "tests/base/seed.h"
 #include "tests/catch.h"
 #include "tests/end_to_end/rank_processes.h"
 #include "tests/end_to_end/small_job.h"
@@ -19,12 +19,6 @@ namespace {
 
 constexpr int64_t kInterval = 5;  // steps between checkpoints
 constexpr int64_t kChaosSteps = 60;
-
-/// RADGPT_TEST_SEED repeats a test whose seed was printed.
-uint64_t chosen_seed() {
-  const char* given = std::getenv("RADGPT_TEST_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-}
 
 /// `start`: seconds until ranks give up one that was killed before it came.
 std::vector<std::string> chaos_arguments(const TemporaryFolder& folder, int start) {
@@ -95,7 +89,6 @@ void compare(const TemporaryFolder& folder, Damage& damage) {
 /// Starts the ranks, kills one or all of them at a random moment, and waits for all to end.
 /// Returns whether the run has finished before that.
 bool start_and_kill(const TemporaryFolder& folder, int size, Random& random, Damage& damage) {
-  const std::map<int64_t, double> before = recorded_losses(folder);
   RankProcesses ranks(size, chaos_arguments(folder, kShortStart));
   // Half of the moments lie in the first second, which is start-up and rendezvous.
   const double moment =
@@ -108,10 +101,11 @@ bool start_and_kill(const TemporaryFolder& folder, int size, Random& random, Dam
     REQUIRE(ranks.wait_for_end(60));
   }
   damage.corrupt += ranks.errors(0).find("passed over") != std::string::npos ? 1 : 0;
-  const std::map<int64_t, double> after = recorded_losses(folder);
-  // Of the steps before the restart those are lost whose lines were dropped on resuming.
-  if (!before.empty() && !after.empty() && after.rbegin()->first < before.rbegin()->first) {
-    damage.most_lost = std::max(damage.most_lost, before.rbegin()->first - after.rbegin()->first);
+  // The next start goes on from the newest checkpoint.
+  const int64_t saved = newest_checkpoint(folder.file("run/checkpoints"));
+  const std::map<int64_t, double> recorded = recorded_losses(folder);
+  if (!recorded.empty()) {
+    damage.most_lost = std::max(damage.most_lost, recorded.rbegin()->first - saved);
   }
   compare(folder, damage);
   bool finished = true;
@@ -126,8 +120,7 @@ bool start_and_kill(const TemporaryFolder& folder, int size, Random& random, Dam
 
 /// Starts the run anew whenever it has finished, until `kills` kills are done; then lets it end.
 void survive(int size, int kills) {
-  const uint64_t seed = chosen_seed();
-  std::cout << "Chaos on " << size << " ranks: RADGPT_TEST_SEED=" << seed << "\n";
+  const uint64_t seed = chosen_seed(concat("Chaos on ", size, " ranks").c_str());
   INFO("RADGPT_TEST_SEED=" << seed);
   Random random(seed, RandomStream::kOrder);
   Damage damage;

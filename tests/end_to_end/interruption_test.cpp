@@ -1,30 +1,21 @@
 #include <signal.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <iostream>
-#include <random>
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/base/random.h"
+#include "tests/base/seed.h"
 #include "tests/catch.h"
 #include "tests/end_to_end/small_job.h"
 
 namespace radgpt {
 namespace {
 
-/// RADGPT_TEST_SEED repeats a test whose seed was printed.
-uint64_t chosen_seed() {
-  const char* given = std::getenv("RADGPT_TEST_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-}
-
 /// A line that the process writes when `step` has been recorded and before its checkpoint is made.
 std::string line_of(int64_t step) { return concat("step ", step, "  validation loss"); }
 
 TEST_CASE("Interruption: a run killed three times and resumed ends with the bits of a whole one") {
-  const uint64_t seed = chosen_seed();
-  std::cout << "Interruption: RADGPT_TEST_SEED=" << seed << "\n";
+  const uint64_t seed = chosen_seed("Interruption");
   INFO("RADGPT_TEST_SEED=" << seed);
   Random random(seed, RandomStream::kOrder);
   const TemporaryFolder folder;

@@ -13,6 +13,7 @@
 
 #include "libradgpt/base/error.h"
 #include "libradgpt/distributed/network_address.h"
+#include "tests/recipes/process.h"
 
 namespace radgpt {
 namespace {
@@ -26,15 +27,8 @@ using Clock = std::chrono::steady_clock;
   const int file = open(errors.c_str(), O_CREAT | O_WRONLY | O_TRUNC, 0600);
   const int nothing = open("/dev/null", O_WRONLY);
   if (file < 0 || dup2(nothing, 1) < 0 || dup2(file, 2) < 0) _exit(126);
-  if (chdir(RADGPT_SOURCE_DIR) != 0) _exit(126);
   for (const auto& [name, value] : variables) setenv(name.c_str(), value.c_str(), 1);
-  std::vector<char*> pointers = {const_cast<char*>("radgpt")};
-  for (const std::string& argument : arguments) {
-    pointers.push_back(const_cast<char*>(argument.c_str()));
-  }
-  pointers.push_back(nullptr);
-  execv(RADGPT_EXECUTABLE, pointers.data());
-  _exit(127);
+  execute_radgpt(arguments);
 }
 
 }  // namespace

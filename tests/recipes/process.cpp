@@ -22,6 +22,12 @@ double seconds_of(const timeval& time) {
                                 const std::string& output_path, int errors) {
   const int output = open(output_path.c_str(), O_CREAT | O_WRONLY, 0600);
   if (output < 0 || dup2(output, 1) < 0 || dup2(errors, 2) < 0) _exit(126);
+  execute_radgpt(arguments);
+}
+
+}  // namespace
+
+void execute_radgpt(const std::vector<std::string>& arguments) {
   if (chdir(RADGPT_SOURCE_DIR) != 0) _exit(126);
   std::vector<char*> pointers = {const_cast<char*>("radgpt")};
   for (const std::string& argument : arguments) {
@@ -31,8 +37,6 @@ double seconds_of(const timeval& time) {
   execv(RADGPT_EXECUTABLE, pointers.data());
   _exit(127);
 }
-
-}  // namespace
 
 RunningRadgpt::RunningRadgpt(const std::vector<std::string>& arguments) {
   int ends[2];

@@ -10,6 +10,9 @@
 
 namespace radgpt {
 
+/// In a child: the executable `radgpt` in the root of the project. Never returns.
+[[noreturn]] void execute_radgpt(const std::vector<std::string>& arguments);
+
 struct ProcessResult {
   int exit_code = -1;  ///< 128 + signal if a signal ended it
   std::string output;
