@@ -27,9 +27,9 @@ readonly apt_packages=(
 )
 
 # What --reference adds to them: doxygen needs libclang, together 216 MB; launchers that start runs
-# of several ranks (tests/launchers); strace and ip (iproute2), which cut saves and networks.
+# of several ranks (tests/launchers); ip (iproute2), which makes and cuts networks.
 readonly reference_packages=(
-  doxygen openmpi-bin slurm-wlm munge strace iproute2
+  doxygen openmpi-bin slurm-wlm munge iproute2
 )
 
 # What comes from the Python package index, by name, version and SHA-256 of the file. No Python

@@ -26,10 +26,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using WorkPointer = c10::intrusive_ptr<c10d::Work>;
 
-std::chrono::milliseconds milliseconds(double seconds) {
-  return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
-}
-
 /// c10d prints every lost connection with a stack trace; here it is an Error.
 void silence_warnings() {
   if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_ERROR;
@@ -68,8 +64,7 @@ class Communicator::State {
 
   int rank = 0;
   int size = 1;
-  std::vector<std::string> hosts;
-  std::vector<std::string> machines;
+  std::vector<RankProcess> ranks;
   CommunicatorOptions options;
   c10::intrusive_ptr<c10d::Store> store;
   std::unique_ptr<PeerWatch> watch_;
@@ -116,10 +111,7 @@ Communicator::State::State(const RankEnvironment& environment, const Communicato
     : rank(environment.rank), size(environment.size), options(given) {
   silence_warnings();
   const Rendezvous rendezvous = meet(environment, options);
-  for (const RankProcess& one : rendezvous.ranks) {
-    hosts.push_back(one.host);
-    machines.push_back(one.machine);
-  }
+  ranks = rendezvous.ranks;
   store = c10::make_intrusive<c10d::PrefixStore>(rendezvous.prefix, rendezvous.store);
   watch_ = std::make_unique<PeerWatch>(rendezvous, rank, options.on_failure);
   const auto timeout = milliseconds(options.timeout);
@@ -207,13 +199,15 @@ int Communicator::size() const { return state_->size; }
 
 int Communicator::local_size() const {
   if (state_->is_alone()) return 1;
-  const std::string& own = state_->machines[static_cast<size_t>(state_->rank)];
-  return static_cast<int>(std::count(state_->machines.begin(), state_->machines.end(), own));
+  const std::string& own = state_->ranks[static_cast<size_t>(state_->rank)].machine;
+  return static_cast<int>(
+      std::count_if(state_->ranks.begin(), state_->ranks.end(),
+                    [&](const RankProcess& one) { return one.machine == own; }));
 }
 
 std::string Communicator::name(int rank) const {
   if (state_->is_alone()) return "rank 0";
-  return concat("rank ", rank, " (", state_->hosts.at(static_cast<size_t>(rank)), ")");
+  return concat("rank ", rank, " (", state_->ranks.at(static_cast<size_t>(rank)).host, ")");
 }
 
 Transfer Communicator::exchange(at::Tensor receive, std::vector<int64_t> receive_counts,

@@ -35,14 +35,12 @@ std::string sign_key(int rank) { return concat("sign/", rank); }
 std::string heard_key(int rank) { return concat("heard/", rank); }
 std::string done_key(int rank) { return concat("done/", rank); }
 
-Bytes bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
-
 Bytes to_bytes(const Sign& sign) {
-  return bytes_of(concat(sign.count, ' ', sign.step, ' ', sign.verbs));
+  return to_store(concat(sign.count, ' ', sign.step, ' ', sign.verbs));
 }
 
 Sign parse_sign(const Bytes& bytes) {
-  std::istringstream text(std::string(bytes.begin(), bytes.end()));
+  std::istringstream text(from_store(bytes));
   Sign sign;
   text >> sign.count >> sign.step >> sign.verbs;
   return sign;
@@ -58,11 +56,11 @@ struct Verdict {
 Bytes to_bytes(const Verdict& verdict) {
   std::string text = concat(verdict.error.exit_code(), ' ', verdict.accused.size(), ' ');
   for (const int rank : verdict.accused) text += concat(rank, ' ');
-  return bytes_of(text + verdict.error.what());
+  return to_store(text + verdict.error.what());
 }
 
 Verdict parse_verdict(const Bytes& bytes) {
-  std::istringstream text(std::string(bytes.begin(), bytes.end()));
+  std::istringstream text(from_store(bytes));
   int kind = static_cast<int>(ErrorKind::kPeer);
   size_t count = 0;
   text >> kind >> count;
@@ -173,14 +171,14 @@ void PeerWatch::Shared::answer_wishes(int64_t count) {
 
 void PeerWatch::Shared::take_verdict() {
   const Verdict found = parse_verdict(store->get(kVerdict));
-  store->set(heard_key(rank), bytes_of("1"));
+  store->set(heard_key(rank), to_store("1"));
   const std::lock_guard lock(mutex);
   verdict = found;
   verdict_time = Clock::now();
 }
 
 void PeerWatch::Shared::collect_done() {
-  store->set(done_key(rank), bytes_of("1"));
+  store->set(done_key(rank), to_store("1"));
   std::vector<std::string> keys;
   for (int other = 0; other < size(); ++other) keys.push_back(done_key(other));
   if (!store->check(keys)) return;

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -14,15 +13,6 @@
 namespace radgpt {
 
 namespace {
-
-using Bytes = std::vector<uint8_t>;
-
-std::chrono::milliseconds milliseconds(double seconds) {
-  return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
-}
-
-Bytes bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
-std::string text_of(const Bytes& bytes) { return {bytes.begin(), bytes.end()}; }
 
 std::string rank_key(int rank) { return concat("rank/", rank); }
 
@@ -46,7 +36,7 @@ std::string host_and_process(const std::string& self) {
 
 /// Writes a value that must be the first of its key, and gives the first one back.
 std::string first_value(c10d::Store& store, const std::string& key, const std::string& value) {
-  return text_of(store.compareSet(key, {}, bytes_of(value)));
+  return from_store(store.compareSet(key, {}, to_store(value)));
 }
 
 c10::intrusive_ptr<c10d::TCPStore> open_store(const RankEnvironment& environment,
@@ -116,7 +106,7 @@ std::vector<RankProcess> wait_for_ranks(c10d::Store& store, int size, double tim
   std::vector<RankProcess> ranks;
   for (const std::string& key : keys) {
     RankProcess rank;
-    std::istringstream(text_of(store.get(key))) >> rank.host >> rank.process >> rank.machine >>
+    std::istringstream(from_store(store.get(key))) >> rank.host >> rank.process >> rank.machine >>
         rank.process_space;
     ranks.push_back(rank);
   }

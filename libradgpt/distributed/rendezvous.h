@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <torch/csrc/distributed/c10d/Store.hpp>
@@ -29,6 +30,17 @@ struct Rendezvous {
   std::string address;  ///< of this machine, numeric: what other ranks reach it by
   std::vector<RankProcess> ranks;
 };
+
+/// A text as the store keeps it, and back.
+inline std::vector<uint8_t> to_store(const std::string& text) { return {text.begin(), text.end()}; }
+inline std::string from_store(const std::vector<uint8_t>& bytes) {
+  return {bytes.begin(), bytes.end()};
+}
+
+/// Seconds as c10d takes them.
+inline std::chrono::milliseconds milliseconds(double seconds) {
+  return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+}
 
 /// Resolves addresses, makes or joins the store and waits for all ranks, as Communicator says.
 Rendezvous meet(const RankEnvironment& environment, const CommunicatorOptions& options);
