@@ -16,7 +16,7 @@ set(radgpt_internal_headers
   libradgpt/config/reader.h libradgpt/config/rules.h
   libradgpt/data/near_duplicates.h libradgpt/data/simulate_case.h libradgpt/data/simulate_style.h
   libradgpt/distributed/device_backend.h libradgpt/distributed/network_address.h
-  libradgpt/distributed/peer_watch.h libradgpt/distributed/rendezvous.h
+  libradgpt/distributed/peer_messages.h libradgpt/distributed/peer_watch.h libradgpt/distributed/rendezvous.h
   libradgpt/eval/metrics/clinical_lexicon.h libradgpt/eval/metrics/code_points.h
   libradgpt/eval/metrics/measurements.h libradgpt/eval/metrics/ngram_index.h
   libradgpt/eval/metrics/sentence_words.h libradgpt/eval/metrics/word_lines.h

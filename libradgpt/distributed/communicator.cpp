@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <map>
 #include <optional>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -31,6 +32,14 @@ void silence_warnings() {
   if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_ERROR;
 }
 
+/// Gloo and the store write to connections that the other side may have closed.
+void ignore_sigpipe() {
+  struct sigaction action = {};
+  if (sigaction(SIGPIPE, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) return;
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &action, nullptr);
+}
+
 c10::intrusive_ptr<c10d::Backend> make_gloo(const c10::intrusive_ptr<c10d::Store>& store,
                                             const RankEnvironment& environment,
                                             const std::string& address,
@@ -52,14 +61,16 @@ class Communicator::State {
  public:
   State() = default;
   State(const RankEnvironment& environment, const CommunicatorOptions& options);
+  ~State();
 
   bool is_alone() const { return !watch_; }
   c10d::Backend& backend_of(const at::Tensor& tensor);
   void require_unbroken();
+  void await_all();
   /// Starts a verb, start(backend, time-out); `tensors` live until it ends.
   template <typename Start>
   Transfer start(std::vector<at::Tensor> tensors, int64_t bytes, const Start& start);
-  void wait(const WorkPointer& work, double timeout);
+  void wait(const WorkPointer& work);
   [[noreturn]] void fail_as_peer(const std::exception& error, double timeout);
 
   int rank = 0;
@@ -70,7 +81,8 @@ class Communicator::State {
   std::unique_ptr<PeerWatch> watch_;
   c10::intrusive_ptr<c10d::Backend> gloo;
   c10::intrusive_ptr<c10d::Backend> device;
-  double next = 0;               ///< time-out of the verb to come
+  bool delayed = true;           ///< the others may come late to the next verb
+  WorkPointer awaited;           ///< the verb by which all have come
   std::optional<Error> failure;  ///< nothing works after the first
   bool ended = false;            ///< this rank has left by an error of its own
   int64_t bytes_sent = 0;
@@ -81,7 +93,6 @@ class Transfer::State {
  public:
   Communicator::State* communicator;
   WorkPointer work;
-  double timeout;
   std::vector<at::Tensor> tensors;
 };
 
@@ -104,12 +115,13 @@ Transfer::~Transfer() {
 void Transfer::wait() {
   if (!state_) return;
   const std::unique_ptr<State> state = std::move(state_);
-  state->communicator->wait(state->work, state->timeout);
+  state->communicator->wait(state->work);
 }
 
 Communicator::State::State(const RankEnvironment& environment, const CommunicatorOptions& given)
     : rank(environment.rank), size(environment.size), options(given) {
   silence_warnings();
+  ignore_sigpipe();
   const Rendezvous rendezvous = meet(environment, options);
   ranks = rendezvous.ranks;
   store = c10::make_intrusive<c10d::PrefixStore>(rendezvous.prefix, rendezvous.store);
@@ -128,7 +140,11 @@ Communicator::State::State(const RankEnvironment& environment, const Communicato
   } catch (const std::exception& error) {
     fail_as_peer(error, options.timeout);
   }
-  next = options.start_timeout;
+}
+
+/// A verb that cannot be ended keeps Gloo's threads; they stay behind until its time-out.
+Communicator::State::~State() {
+  if (awaited && !awaited->isCompleted()) (void)gloo.release();
 }
 
 c10d::Backend& Communicator::State::backend_of(const at::Tensor& tensor) {
@@ -143,32 +159,51 @@ void Communicator::State::require_unbroken() {
   if (failure) throw *failure;
 }
 
+/// Lets no verb begin before all ranks have come, so that those under way need no time but their
+/// own, however many they are.
+void Communicator::State::await_all() {
+  const auto begin = Clock::now();
+  c10d::AllgatherOptions gather;
+  gather.timeout = milliseconds(options.start_timeout);
+  at::Tensor all = at::empty({size, 1}, at::kByte), mine = at::zeros({1, 1}, at::kByte);
+  try {
+    awaited = gloo->_allgather_base(all, mine, gather);
+    failure = watch_->await([this] { return awaited->isCompleted(); }, options.timeout);
+    if (!failure) awaited->wait();
+  } catch (const std::exception& error) {
+    fail_as_peer(error, options.start_timeout);
+  }
+  if (failure) throw *failure;
+  awaited.reset();
+  seconds_waited += std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
 template <typename Start>
 Transfer Communicator::State::start(std::vector<at::Tensor> tensors, int64_t bytes,
                                     const Start& start) {
   require_unbroken();
   watch_->enter_verb();
+  if (std::exchange(delayed, false)) await_all();
   bytes_sent += bytes;
   auto state = std::make_unique<Transfer::State>();
   state->communicator = this;
-  state->timeout = std::exchange(next, options.timeout);
   try {
-    state->work = start(backend_of(tensors.front()), milliseconds(state->timeout));
+    state->work = start(backend_of(tensors.front()), milliseconds(options.timeout));
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    fail_as_peer(error, state->timeout);
+    fail_as_peer(error, options.timeout);
   }
   state->tensors = std::move(tensors);
   return Transfer(std::move(state));
 }
 
-void Communicator::State::wait(const WorkPointer& work, double timeout) {
+void Communicator::State::wait(const WorkPointer& work) {
   const auto begin = Clock::now();
   try {
     work->wait();
   } catch (const std::exception& error) {
-    fail_as_peer(error, timeout);
+    fail_as_peer(error, options.timeout);
   }
   seconds_waited += std::chrono::duration<double>(Clock::now() - begin).count();
 }
@@ -333,9 +368,7 @@ void Communicator::end_with(const Error& error) {
   state_->watch_->accuse_self(error.kind());
 }
 
-void Communicator::expect_delay() {
-  state_->next = std::max(state_->next, state_->options.start_timeout);
-}
+void Communicator::expect_delay() { state_->delayed = true; }
 
 int64_t Communicator::bytes_sent() const { return state_->bytes_sent; }
 double Communicator::seconds_waited() const { return state_->seconds_waited; }

@@ -18,8 +18,11 @@ struct CommunicatorOptions {
   /// Network interface (eth0) or address of this machine that other ranks reach it by, the only one
   /// that is listened on; empty: the one from which the store's address is reached.
   std::string interface;
-  double start_timeout = 600;  ///< seconds for all ranks to connect and to come to the first verb
-  double timeout = 120;        ///< seconds that a rank is waited for in any later verb
+  /// Seconds for all ranks to connect, and for those that show signs of life to come to a verb that
+  /// may be delayed: the first, and those after expect_delay.
+  double start_timeout = 600;
+  /// Seconds that a rank is waited for in any other verb, and that it may show no sign of life.
+  double timeout = 120;
   /// Called on another thread when a rank has failed and this one has not come to a verb within a
   /// second, because it computes or hangs itself: to end the process, say. May be empty.
   std::function<void(const Error&)> on_failure = {};
@@ -51,6 +54,12 @@ class Transfer {
 /// A rank that does not answer ends the verb of the others with Error(kPeer): one line that names
 /// rank, host and step, at once if its process has died, after the time-out if it hangs or its
 /// network is cut. Nothing works after that.
+///
+/// c10d cannot end a verb that waits: after an error its threads may stay behind until the time-out,
+/// so a program had better end by _exit.
+///
+/// SIGPIPE is ignored from the first communicator of several ranks on, unless the program handles
+/// it: a lost connection is an Error, and no reason to die.
 ///
 /// Store and Gloo neither authenticate nor encrypt: whoever reaches the interface can take part.
 class Communicator {
@@ -97,8 +106,8 @@ class Communicator {
   /// Says where this rank is, for messages of others.
   void enter_step(int64_t step);
 
-  /// Before the next verb some rank does something long (reads or writes files): it is waited for
-  /// as at the start. To be said by all ranks.
+  /// Before the next verb some rank does something long (reads or writes files): all wait there for
+  /// each other as at the start. To be said by all ranks.
   void expect_delay();
   /// This rank ends with an error that the others have no part in: their next verb fails with its
   /// kind, so that whoever restarts ranks sees whether that can help.

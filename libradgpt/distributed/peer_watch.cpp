@@ -6,75 +6,33 @@
 #include <condition_variable>
 #include <fstream>
 #include <mutex>
-#include <sstream>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include "libradgpt/distributed/peer_messages.h"
 
 namespace radgpt {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Bytes = std::vector<uint8_t>;
 using namespace std::chrono_literals;
 
 constexpr auto kInterval = 100ms;
 constexpr auto kRollCall = 500ms;  // five signs of life
 constexpr auto kStoreAnswer = 700ms;
+constexpr auto kLook = 5ms;    // whether a long verb has ended
 constexpr auto kOwnTime = 1s;  // for a rank to come to its next verb by itself
 constexpr const char* kVerdict = "verdict";
 
-/// What a rank last said of itself.
-struct Sign {
-  int64_t count = -1;
-  int64_t step = 0;
-  int64_t verbs = 0;
-};
+Clock::duration to_duration(double seconds) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
 
 std::string sign_key(int rank) { return concat("sign/", rank); }
 std::string heard_key(int rank) { return concat("heard/", rank); }
 std::string done_key(int rank) { return concat("done/", rank); }
-
-Bytes to_bytes(const Sign& sign) {
-  return to_store(concat(sign.count, ' ', sign.step, ' ', sign.verbs));
-}
-
-Sign parse_sign(const Bytes& bytes) {
-  std::istringstream text(from_store(bytes));
-  Sign sign;
-  text >> sign.count >> sign.step >> sign.verbs;
-  return sign;
-}
-
-/// Who is to blame, and what everyone ends with.
-struct Verdict {
-  Error error;
-  std::vector<int> accused = {};
-};
-
-/// The exit code, the number of accused and each of them, then the message.
-Bytes to_bytes(const Verdict& verdict) {
-  std::string text = concat(verdict.error.exit_code(), ' ', verdict.accused.size(), ' ');
-  for (const int rank : verdict.accused) text += concat(rank, ' ');
-  return to_store(text + verdict.error.what());
-}
-
-Verdict parse_verdict(const Bytes& bytes) {
-  std::istringstream text(from_store(bytes));
-  int kind = static_cast<int>(ErrorKind::kPeer);
-  size_t count = 0;
-  text >> kind >> count;
-  if (kind < static_cast<int>(ErrorKind::kUsage) || kind > static_cast<int>(ErrorKind::kPrivacy)) {
-    kind = static_cast<int>(ErrorKind::kPeer);
-  }
-  constexpr size_t kMostRanks = 65536;
-  std::vector<int> accused(std::min(count, kMostRanks));
-  for (int& rank : accused) text >> rank;
-  text.get();  // the space before the message
-  std::string message;
-  std::getline(text, message);
-  return {Error(static_cast<ErrorKind>(kind), message), accused};
-}
 
 /// What the system says of a process, "has died" or "is stopped"; empty if it runs or is not known.
 std::string state_of(const RankProcess& process, const RankProcess& self) {
@@ -120,8 +78,13 @@ struct PeerWatch::Shared {
   bool wants_signs = false;
   bool hurried = false;  ///< something is wished for before the next interval
   std::vector<Sign> signs;
+  bool oversees = false;  ///< the neighbour, for a verb that may take long
+  int64_t neighbour_count = -1;
+  Clock::time_point neighbour_seen;  ///< when its count last changed
+  Clock::time_point store_answered;
 
   int size() const { return static_cast<int>(ranks.size()); }
+  int neighbour() const { return (rank + 1) % size(); }
   std::string name(int which) const {
     return concat("rank ", which, " (", ranks[static_cast<size_t>(which)].host, ")");
   }
@@ -132,13 +95,17 @@ struct PeerWatch::Shared {
 
   void run();
   void answer_wishes(int64_t count);
+  Sign read_sign(int other);
   void take_verdict();
   void collect_done();
   void collect_heard();
   bool call_roll(std::unique_lock<std::mutex>& lock);
   std::optional<Verdict> accuse_processes() const;
-  Verdict accuse_by_signs(const std::vector<Sign>& before, const std::string& what) const;
+  std::optional<Verdict> accuse_silent(const std::vector<Sign>& before,
+                                       const std::string& what) const;
+  Verdict accuse_slowest(const std::string& what) const;
   Verdict accuse_keeper() const;
+  std::optional<Verdict> find_silent(std::unique_lock<std::mutex>& lock, const std::string& what);
   std::optional<Verdict> find_culprit(std::unique_lock<std::mutex>& lock, const std::string& what);
   void publish(std::unique_lock<std::mutex>& lock, const Verdict& found);
   std::string where() const { return concat("step ", step, ": "); }
@@ -149,15 +116,13 @@ void PeerWatch::Shared::answer_wishes(int64_t count) {
   store->set(sign_key(rank), to_bytes(Sign{count, step, verbs}));
   std::unique_lock lock(mutex);
   const std::optional<Verdict> accused = accusation;
-  const bool roll = wants_signs, done = finished && !all_finished;
+  const bool roll = wants_signs, done = finished && !all_finished, looks = oversees;
   lock.unlock();
   if (accused) store->compareSet(kVerdict, {}, to_bytes(*accused));
   if (!verdict && store->check({kVerdict})) take_verdict();
   std::vector<Sign> found;
-  for (int other = 0; roll && other < size(); ++other) {
-    const std::string key = sign_key(other);
-    found.push_back(store->check({key}) ? parse_sign(store->get(key)) : Sign{});
-  }
+  for (int other = 0; roll && other < size(); ++other) found.push_back(read_sign(other));
+  const Sign next = looks ? read_sign(neighbour()) : Sign{};
   if (done) collect_done();
   if (verdict && keeps_store) collect_heard();
   lock.lock();
@@ -165,8 +130,17 @@ void PeerWatch::Shared::answer_wishes(int64_t count) {
     signs = found;
     wants_signs = false;
   }
+  store_answered = Clock::now();
+  if (looks && next.count != std::exchange(neighbour_count, next.count)) {
+    neighbour_seen = store_answered;
+  }
   lock.unlock();
   changed.notify_all();
+}
+
+Sign PeerWatch::Shared::read_sign(int other) {
+  const std::string key = sign_key(other);
+  return store->check({key}) ? parse_sign(store->get(key)) : Sign{};
 }
 
 void PeerWatch::Shared::take_verdict() {
@@ -249,23 +223,29 @@ std::optional<Verdict> PeerWatch::Shared::accuse_processes() const {
   return Verdict{Error(ErrorKind::kPeer, where() + names), accused};
 }
 
-Verdict PeerWatch::Shared::accuse_by_signs(const std::vector<Sign>& before,
-                                           const std::string& what) const {
+std::optional<Verdict> PeerWatch::Shared::accuse_silent(const std::vector<Sign>& before,
+                                                        const std::string& what) const {
   std::string silent;
   std::vector<int> accused;
+  for (int other = 0; other < size(); ++other) {
+    const auto index = static_cast<size_t>(other);
+    if (other == rank || signs[index].count != before[index].count) continue;
+    silent += concat(silent.empty() ? "" : ", ", name(other));
+    accused.push_back(other);
+  }
+  if (silent.empty()) return std::nullopt;
+  return Verdict{Error(ErrorKind::kPeer, concat(where(), silent, ' ', what,
+                                                " and shows no sign of life: dead, stopped or "
+                                                "cut off")),
+                 accused};
+}
+
+Verdict PeerWatch::Shared::accuse_slowest(const std::string& what) const {
   int slowest = rank;
   for (int other = 0; other < size(); ++other) {
-    const Sign& sign = signs[static_cast<size_t>(other)];
-    if (other != rank && sign.count == before[static_cast<size_t>(other)].count) {
-      silent += concat(silent.empty() ? "" : ", ", name(other));
-      accused.push_back(other);
+    if (signs[static_cast<size_t>(other)].verbs < signs[static_cast<size_t>(slowest)].verbs) {
+      slowest = other;
     }
-    if (sign.verbs < signs[static_cast<size_t>(slowest)].verbs) slowest = other;
-  }
-  if (!silent.empty()) {
-    return {Error(ErrorKind::kPeer, concat(where(), silent, ' ', what,
-                                           " and shows no sign of life: dead, stopped or cut off")),
-            accused};
   }
   if (slowest == rank) {
     return {
@@ -285,9 +265,9 @@ Verdict PeerWatch::Shared::accuse_keeper() const {
           by_rank ? std::vector<int>{0} : std::vector<int>{}};
 }
 
-/// Nothing if another rank's verdict has come meanwhile.
-std::optional<Verdict> PeerWatch::Shared::find_culprit(std::unique_lock<std::mutex>& lock,
-                                                       const std::string& what) {
+/// Nothing if all show signs of life, or another rank's verdict has come meanwhile.
+std::optional<Verdict> PeerWatch::Shared::find_silent(std::unique_lock<std::mutex>& lock,
+                                                      const std::string& what) {
   if (verdict) return std::nullopt;
   if (const std::optional<Verdict> found = accuse_processes()) return found;
   bool answered = call_roll(lock);
@@ -295,10 +275,18 @@ std::optional<Verdict> PeerWatch::Shared::find_culprit(std::unique_lock<std::mut
     const std::vector<Sign> before = signs;
     wait(lock, kRollCall, [this] { return verdict || lost_store; });
     answered = call_roll(lock);
-    if (answered && !verdict) return accuse_by_signs(before, what);
+    if (answered && !verdict) return accuse_silent(before, what);
   }
   if (verdict) return std::nullopt;
   return accuse_keeper();
+}
+
+/// Nothing if another rank's verdict has come meanwhile.
+std::optional<Verdict> PeerWatch::Shared::find_culprit(std::unique_lock<std::mutex>& lock,
+                                                       const std::string& what) {
+  const std::optional<Verdict> silent = find_silent(lock, what);
+  if (silent || verdict) return silent;
+  return accuse_slowest(what);
 }
 
 /// Puts an accusation into the store, unless there is one; the verdict is what stands there.
@@ -350,6 +338,30 @@ Error PeerWatch::explain(const std::string& what) {
   return shared_->verdict ? conclude(lock) : found->error;
 }
 
+std::optional<Error> PeerWatch::await(const std::function<bool()>& is_done, double timeout) {
+  Shared& shared = *shared_;
+  const auto longest = to_duration(timeout);
+  std::unique_lock lock(shared.mutex);
+  shared.oversees = true;
+  shared.neighbour_seen = shared.store_answered = Clock::now();
+  while (!is_done()) {
+    const auto now = Clock::now();
+    std::optional<Verdict> silent;
+    if (now - std::min(shared.neighbour_seen, shared.store_answered) > longest) {
+      shared.neighbour_seen = now;
+      silent = shared.find_silent(lock, concat("did not answer within ", timeout, " s"));
+    }
+    if (silent) shared.publish(lock, *silent);
+    if (silent || shared.verdict) {
+      shared.acknowledged = true;
+      return conclude(lock);
+    }
+    shared.wait(lock, kLook, [&] { return shared.verdict.has_value(); });
+  }
+  shared.oversees = false;
+  return std::nullopt;
+}
+
 void PeerWatch::accuse_self(ErrorKind kind) {
   std::unique_lock lock(shared_->mutex);
   shared_->acknowledged = true;
@@ -377,8 +389,7 @@ void PeerWatch::finish(double seconds) {
   std::unique_lock lock(shared.mutex);
   shared.finished = shared.hurried = true;
   shared.changed.notify_all();
-  shared.wait(lock,
-              std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)),
+  shared.wait(lock, to_duration(seconds),
               [&] { return shared.all_finished || shared.verdict || shared.lost_store; });
 }
 

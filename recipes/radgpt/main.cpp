@@ -1,5 +1,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -147,5 +148,9 @@ int run(Arguments arguments) {
 
 int main(int argc, char** argv) {
   radgpt::protect_files();
-  return radgpt::run({argv, static_cast<size_t>(argc)});
+  const int exit_code = radgpt::run({argv, static_cast<size_t>(argc)});
+  // Threads of a communicator that has failed may still run; they must not meet destroyed statics.
+  std::cout.flush();
+  std::fflush(nullptr);
+  _exit(exit_code);
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
@@ -186,6 +187,64 @@ TEST_CASE("Communicator: the first verb, and one after a delay that was told, ma
       },
       options);
   CHECK(ends.empty());
+}
+
+TEST_CASE("Communicator: verbs under way with a delayed one are not late for it") {
+  CommunicatorOptions options;
+  options.timeout = 0.3;
+  options.start_timeout = 60;
+  std::mutex mutex;
+  std::condition_variable never;
+  const std::set<std::string> ends = ends_of(
+      2,
+      [&](Communicator& ranks) {
+        std::unique_lock lock(mutex);
+        if (ranks.rank() == 1) never.wait_for(lock, std::chrono::seconds(1));
+        lock.unlock();
+        const at::Tensor sent = at::zeros({16});
+        std::vector<Transfer> transfers;
+        for (int i = 0; i < 3; ++i) {
+          transfers.push_back(ranks.exchange(at::empty({16}), {8, 8}, sent, {8, 8}));
+        }
+        for (Transfer& transfer : transfers) transfer.wait();
+      },
+      options);
+  CHECK(ends.empty());
+}
+
+TEST_CASE("Communicator: another rank's end is heard while a delayed verb waits") {
+  CommunicatorOptions options;
+  options.start_timeout = 60;
+  const auto start = std::chrono::steady_clock::now();
+  const std::set<std::string> ends = ends_of(
+      3,
+      [](Communicator& ranks) {
+        if (ranks.rank() == 1) fail(ErrorKind::kEnvironment, "disk: is full");
+        ranks.gather_numbers({1.0});
+      },
+      options);
+  CHECK(ends.size() == 2);
+  CHECK(std::all_of(ends.begin(), ends.end(),
+                    [](const std::string& end) { return end.starts_with("4 "); }));
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  CHECK(seconds.count() < 30);
+}
+
+TEST_CASE("Communicator: a closed connection is no reason to die, a program's handler stays") {
+  const auto handler = [] {
+    struct sigaction action = {};
+    sigaction(SIGPIPE, nullptr, &action);
+    return action.sa_handler;
+  };
+  const auto meet = [] { run_thread_ranks(2, [](Communicator&) {}); };
+  const auto own = +[](int) {};
+  std::signal(SIGPIPE, SIG_DFL);
+  meet();
+  CHECK(handler() == SIG_IGN);
+  std::signal(SIGPIPE, own);
+  meet();
+  CHECK(handler() == own);
+  std::signal(SIGPIPE, SIG_IGN);
 }
 
 TEST_CASE("Communicator: of two ranks that differ none is blamed") {

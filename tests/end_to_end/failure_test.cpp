@@ -33,10 +33,12 @@ int64_t recorded_steps(const TemporaryFolder& folder) {
 }
 
 /// A run that goes on for longer than any test of this file.
-std::vector<std::string> long_run(const TemporaryFolder& folder, double timeout) {
-  return arguments_of("train", folder,
-                      {"train.steps=100000", "train.packs_per_step=4", "train.evaluate_every=0",
-                       "train.save_every=50", concat("distributed.timeout=", timeout)});
+std::vector<std::string> long_run(const TemporaryFolder& folder, double timeout,
+                                  int64_t save_every = 50) {
+  return arguments_of(
+      "train", folder,
+      {"train.steps=100000", "train.packs_per_step=4", "train.evaluate_every=0",
+       concat("train.save_every=", save_every), concat("distributed.timeout=", timeout)});
 }
 
 /// The one line of a rank that ends with an error.
@@ -61,18 +63,19 @@ void check_lines(const RankProcesses& ranks, int victim) {
 }
 
 TEST_CASE("Failure: a killed rank ends all others with 5 within a second, and is named") {
+  const int64_t save_every = GENERATE(50, 1);
   for (const int size : {2, 4}) {
     for (const int victim : {0, size - 1}) {
       const TemporaryFolder folder;
       write_adapter_recipe(folder, small_reports());
-      RankProcesses ranks(size, long_run(folder, 30));
+      RankProcesses ranks(size, long_run(folder, 30, save_every));
       REQUIRE(ranks.wait_until([&] { return recorded_steps(folder) >= 3; }, kStart));
       const Clock::time_point start = Clock::now();
       ranks.send(victim, SIGKILL);
       CHECK(ranks.wait_for_end(10));
       const double seconds = seconds_since(start);
-      std::cout << "killed rank " << victim << " of " << size << ": all have ended after "
-                << seconds << " s\n";
+      std::cout << "killed rank " << victim << " of " << size << ", a save every " << save_every
+                << " steps: all have ended after " << seconds << " s\n";
       CHECK(seconds < 1.0);
       check_lines(ranks, victim);
     }
@@ -81,23 +84,25 @@ TEST_CASE("Failure: a killed rank ends all others with 5 within a second, and is
 
 TEST_CASE("Failure: a stopped rank ends all others within its time-out and two seconds") {
   constexpr double kTimeout = 3;
-  for (const int victim : {0, 2}) {
-    const TemporaryFolder folder;
-    write_adapter_recipe(folder, small_reports());
-    RankProcesses ranks(3, long_run(folder, kTimeout));
-    REQUIRE(ranks.wait_until([&] { return recorded_steps(folder) >= 3; }, kStart));
-    const Clock::time_point start = Clock::now();
-    ranks.send(victim, SIGSTOP);
-    CHECK(ranks.wait_for_end(30, victim));
-    const double seconds = seconds_since(start);
-    std::cout << "stopped rank " << victim << " of 3, time-out " << kTimeout
-              << " s: the others have ended after " << seconds << " s\n";
-    CHECK(seconds < kTimeout + 2);
-    check_lines(ranks, victim);
-    ranks.send(victim, SIGCONT);
-    CHECK(ranks.wait_for_end(kTimeout + 5));
-    CHECK(ranks.exit_code(victim) == 5);
-  }
+  const int victim = GENERATE(0, 2);
+  // After a save, ranks that show signs of life are waited for longer than that.
+  const int64_t save_every = GENERATE(50, 1);
+  const TemporaryFolder folder;
+  write_adapter_recipe(folder, small_reports());
+  RankProcesses ranks(3, long_run(folder, kTimeout, save_every));
+  REQUIRE(ranks.wait_until([&] { return recorded_steps(folder) >= 3; }, kStart));
+  const Clock::time_point start = Clock::now();
+  ranks.send(victim, SIGSTOP);
+  CHECK(ranks.wait_for_end(30, victim));
+  const double seconds = seconds_since(start);
+  std::cout << "stopped rank " << victim << " of 3, a save every " << save_every
+            << " steps, time-out " << kTimeout << " s: the others have ended after " << seconds
+            << " s\n";
+  CHECK(seconds < kTimeout + 2);
+  check_lines(ranks, victim);
+  ranks.send(victim, SIGCONT);
+  CHECK(ranks.wait_for_end(kTimeout + 5));
+  CHECK(ranks.exit_code(victim) == 5);
 }
 
 TEST_CASE("Failure: SIGTERM to one rank saves and ends all of them") {

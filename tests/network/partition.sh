@@ -95,22 +95,42 @@ cmp one/adapter/adapter_model.safetensors healed/adapter/adapter_model.safetenso
   fail "a cut of 2 s has changed the adapter"
 echo "cut for 2 s: healed, the adapter has the bits of a run on one rank"
 
-start 0 a output.folder=cut train.steps=100000
-first=$!
-start 1 b output.folder=cut train.steps=100000
-second=$!
-wait_for_steps cut 10
-begin=$(date +%s%3N)
-ip -n a link set cable_a down
-codes=
-for rank in "$first" "$second"; do
-  code=0
-  wait "$rank" || code=$?
-  codes="$codes $code"
-done
-took=$(($(date +%s%3N) - begin))
-[ "$codes" = " 5 5" ] || fail "a cut cable must end both ranks with 5, got$codes"
-echo "cut for good, time-out $timeout s: both have ended after $took ms"
-[ "$took" -lt $(((timeout + 2) * 1000)) ] || fail "that is more than the time-out and 2 s"
-grep -q '^error: rank 0 (host-a): step [0-9]*: rank 1 (host-b)' errors-0 || fail "rank 0 names the wrong rank"
-grep -q '^error: rank 1 (host-b): step [0-9]*: rank 0 (host-a)' errors-1 || fail "rank 1 names the wrong rank"
+# wait_for_save FOLDER: until a checkpoint is being written. Looks all the time: that takes
+# milliseconds.
+wait_for_save() {
+  local deadline=$((SECONDS + 120))
+  until compgen -G "$1/checkpoints/.unfinished-*" >/dev/null; do
+    [ $SECONDS -lt $deadline ] || fail "no checkpoint within 120 s"
+  done
+}
+
+# cut FOLDER SAVE_EVERY: the cable, while two ranks train; where they save, while rank 1 waits for
+# that, which may take longer than the time-out if only there are signs of life.
+cut() {
+  local folder=$1 save_every=$2 first second rank code begin took codes=
+  start 0 a output.folder="$folder" train.steps=100000 train.save_every="$save_every"
+  first=$!
+  start 1 b output.folder="$folder" train.steps=100000 train.save_every="$save_every"
+  second=$!
+  wait_for_steps "$folder" 10
+  [ "$save_every" = 0 ] || wait_for_save "$folder"
+  begin=$(date +%s%3N)
+  ip -n a link set cable_a down
+  for rank in "$first" "$second"; do
+    code=0
+    wait "$rank" || code=$?
+    codes="$codes $code"
+  done
+  took=$(($(date +%s%3N) - begin))
+  [ "$codes" = " 5 5" ] || fail "a cut cable must end both ranks with 5, got$codes"
+  echo "$folder, time-out $timeout s: both have ended after $took ms"
+  [ "$took" -lt $(((timeout + 2) * 1000)) ] || fail "that is more than the time-out and 2 s"
+  grep -q '^error: rank 0 (host-a): step [0-9]*: rank 1 (host-b)' errors-0 ||
+    fail "rank 0 names the wrong rank"
+  grep -q '^error: rank 1 (host-b): step [0-9]*: rank 0 (host-a)' errors-1 ||
+    fail "rank 1 names the wrong rank"
+  ip -n a link set cable_a up
+}
+
+cut cut_in_a_step 0
+cut cut_in_a_save 1
