@@ -39,7 +39,7 @@ PackRange GradientReduction::begin(int64_t packs) {
   done_ = 0;
   subtree_ = 0;
   subtree_end_ = own_.size() > 0 ? int64_t{1} << own_subtrees().front() : 0;
-  unsent_ = blocks_.size();
+  unsent_ = unsummed_ = blocks_.size();
   for (Block& block : blocks_) start_pack(block);
   if (own_.size() == 0) {
     flat_gradient_.zero_();
@@ -106,9 +106,18 @@ void GradientReduction::end_subtree(Block& block) {
   block.sent.select(1, static_cast<int64_t>(subtree_)).copy_(sum.view({size, shard(block)}));
 }
 
-/// All ranks send the blocks in one order, whatever order they are completed in.
+/// All ranks send and add up the blocks in one order, whatever order they are completed in.
 void GradientReduction::send_ready_blocks() {
-  while (unsent_ > 0 && blocks_[unsent_ - 1].added) send(blocks_[--unsent_]);
+  while (unsent_ > 0 && blocks_[unsent_ - 1].added) {
+    send(blocks_[--unsent_]);
+    sum_sent_blocks(unsent_ + kBlocksUnderWay);
+  }
+}
+
+/// Those from `first` on.
+void GradientReduction::sum_sent_blocks(size_t first) {
+  if (order_ == ReductionOrder::kAllreduce) return;
+  while (unsummed_ > first) sum_shard(blocks_[--unsummed_]);
 }
 
 void GradientReduction::send(Block& block) {
@@ -132,6 +141,8 @@ void GradientReduction::send(Block& block) {
 
 /// Adds up this rank's shard over all subtrees of all ranks, and sends it to all.
 void GradientReduction::sum_shard(Block& block) {
+  block.transfer.wait();
+  block.sent = at::Tensor();
   const int64_t elements = shard(block);
   OrderedSum sum;
   int64_t at = 0;
@@ -150,14 +161,10 @@ void GradientReduction::finish() {
   require(done_ == own_.size(), "gradient reduction: finish needs all ", own_.size(),
           " packs of this rank, got ", done_);
   if (is_alone()) return;
+  sum_sent_blocks(0);
   for (auto block = blocks_.rbegin(); block != blocks_.rend(); ++block) {
     block->transfer.wait();
-    block->sent = at::Tensor();
-    if (order_ == ReductionOrder::kOrdered) sum_shard(*block);
-  }
-  if (order_ == ReductionOrder::kAllreduce) return;
-  for (auto block = blocks_.rbegin(); block != blocks_.rend(); ++block) {
-    block->transfer.wait();
+    if (order_ == ReductionOrder::kAllreduce) continue;
     gradient(*block).copy_(block->all.view({-1}).narrow(0, 0, block->end - block->begin));
     block->all = at::Tensor();
   }

@@ -26,7 +26,8 @@ inline int64_t reduction_block(int ranks) {
 /// Adds up the gradients of a step over all its packs and all ranks, block by block of the flat
 /// gradient, last block first, which is the order in which a backward pass completes them. In the
 /// backward pass of a rank's last pack a block leaves as soon as all its parameters have their
-/// gradient, so that it travels while the pass goes on.
+/// gradient, so that it travels while the pass goes on; and so does the sum of the block that left
+/// kBlocksUnderWay before it, which has had time to arrive.
 ///
 ///   exchange   shard r of a block goes to rank r, of each whole subtree of packs that a rank has
 ///              (one, where packs and ranks are powers of two)
@@ -41,6 +42,9 @@ inline int64_t reduction_block(int ranks) {
 /// for the gathered sum.
 class GradientReduction {
  public:
+  /// Blocks that leave before the first of them is added up.
+  static constexpr size_t kBlocksUnderWay = 2;
+
   /// Where a parameter lies.
   struct Parameter {
     int64_t begin = 0;  ///< its elements of the flat gradient
@@ -85,6 +89,7 @@ class GradientReduction {
   void end_subtree(Block& block);
   void send_ready_blocks();
   void send(Block& block);
+  void sum_sent_blocks(size_t first);
   void sum_shard(Block& block);
 
   Communicator& communicator_;
@@ -98,6 +103,7 @@ class GradientReduction {
   size_t subtree_ = 0;                      ///< of own_, at hand
   int64_t subtree_end_ = 0;                 ///< in packs of own_
   size_t unsent_ = 0;                       ///< blocks [0, unsent_)
+  size_t unsummed_ = 0;                     ///< blocks [0, unsummed_)
 };
 
 }  // namespace radgpt

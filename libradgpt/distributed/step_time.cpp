@@ -22,9 +22,11 @@ StepTime predict_step(const StepWork& work, const Network& network, int ranks) {
   time.exchange = static_cast<double>(subtrees) * sent / network.bytes_per_second + latency;
   time.gather = sent / network.bytes_per_second + latency;
   time.agreement = peers * network.message_seconds;
-  // The last block is complete when the pass ends.
-  constexpr double kBackwardShare = 0.6;
-  time.hidden = std::min(time.exchange * (blocks - 1) / blocks, kBackwardShare * work.pack);
+  // The last block is complete when the pass ends; gathers come behind.
+  constexpr double kBackwardShare = 0.6, kBehind = 1 + GradientReduction::kBlocksUnderWay;
+  const double exchanges = time.exchange * (blocks - 1) / blocks;
+  const double gathers = time.gather * std::max(0.0, blocks - kBehind) / blocks;
+  if (work.overlaps) time.hidden = std::min(exchanges + gathers, kBackwardShare * work.pack);
   return time;
 }
 

@@ -68,14 +68,15 @@ void print_step_time(const Recipe& recipe, const ModelConfig& model, const Epoch
       (cluster.teraflops * 1e12);
   work.packs = recipe.train.packs_per_step;
   work.gradient_bytes = trained_parameters(recipe, model) * static_cast<int64_t>(sizeof(float));
+  work.overlaps = recipe.distributed.base == BaseChoice::kReplicated;
   const Network network{cluster.gigabytes * 1e9, cluster.microseconds * 1e-6};
   const StepTime time = predict_step(work, network, cluster.ranks);
   const double alone = static_cast<double>(work.packs) * work.pack;
   std::printf("a step on %d ranks, if each reaches %g TFLOP/s, %g GB/s and %g us a message\n",
               cluster.ranks, cluster.teraflops, cluster.gigabytes, cluster.microseconds);
   const std::pair<const char*, double> rows[] = {
-      {"compute", time.compute}, {"exchange", time.exchange},   {"of that hidden", time.hidden},
-      {"gather", time.gather},   {"agreement", time.agreement}, {"total", time.total()}};
+      {"compute", time.compute},        {"exchange", time.exchange},   {"gather", time.gather},
+      {"of these hidden", time.hidden}, {"agreement", time.agreement}, {"total", time.total()}};
   for (const auto& [name, seconds] : rows) std::printf("  %-16s %12.2f ms\n", name, 1e3 * seconds);
   std::printf("  %-16s %12.1f %%   of %d times one rank\n", "efficiency",
               100 * alone / (cluster.ranks * time.total()), cluster.ranks);

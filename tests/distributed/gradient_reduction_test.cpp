@@ -87,6 +87,23 @@ TEST_CASE("Gradient reduction: powers of two cost the traffic of an all-reduce")
   });
 }
 
+TEST_CASE("Gradient reduction: but for the last two blocks all is under way when the pass ends") {
+  run_thread_ranks(2, [](Communicator& ranks) {
+    constexpr int64_t kBlock = 16, kBlocks = 7;
+    const at::Tensor flat = at::ones({kBlock * kBlocks});
+    GradientReduction reduction(ranks, flat, {{0, kBlock * kBlocks}}, ReductionOrder::kOrdered,
+                                kBlock);
+    reduction.begin(2);
+    reduction.complete(0);
+    constexpr int64_t kShardBytes = kBlock / 2 * 4;
+    require(ranks.bytes_sent() == (kBlocks + kBlocks - 2) * kShardBytes, "7 exchanges, 5 gathers");
+    reduction.add();
+    reduction.finish();
+    require(ranks.bytes_sent() == 2 * kBlocks * kShardBytes, "7 exchanges, 7 gathers");
+    require(at::equal(flat, at::full({kBlock * kBlocks}, 2.0f)), "sum of two packs");
+  });
+}
+
 TEST_CASE("Gradient reduction: packs are shared out evenly, and subtrees are the largest") {
   CHECK(packs_of_rank(7, 0, 3).size() == 3);
   CHECK(packs_of_rank(7, 2, 3).begin == 5);

@@ -94,7 +94,9 @@ TEST_CASE("Step time: the parts of a step by hand") {
   CHECK(four.exchange == Approx((8 << 20) * 0.75 / 1e9 + 8 * 3 * 1e-5));
   CHECK(four.gather == Approx(four.exchange));
   CHECK(four.agreement == Approx(3e-5));
-  CHECK(four.hidden == Approx(four.exchange * 7 / 8));
+  CHECK(four.hidden == Approx(four.exchange * 7 / 8 + four.gather * 5 / 8));
+  work.overlaps = false;
+  CHECK(predict_step(work, network, 4).hidden == 0);
   // 3 ranks have 6, 5 and 5 packs: 0-3, 4-5; 6-7, 8-9, 10; 11, 12-15.
   const StepTime three = predict_step(work, network, 3);
   CHECK(three.compute == Approx(6 * 0.5));
