@@ -40,13 +40,12 @@ SafetensorsFile::SafetensorsFile(InputFile file) : TensorFile(file.path), file_(
   read_exactly(file_, kLengthBytes, text);
   const uint64_t data_begin = kLengthBytes + text.size();
   SafetensorsHeader header = parse_safetensors_header(text, file_.size - data_begin, path());
-  metadata_ = std::move(header.metadata);
   std::vector<TensorInfo> tensors;
   for (TensorExtent& tensor : header.tensors) {
     begins_.push_back(data_begin + tensor.begin);
     tensors.push_back(std::move(tensor.info));
   }
-  set_tensors(std::move(tensors));
+  set_tensors(std::move(tensors), std::move(header.metadata));
 }
 
 void SafetensorsFile::read_range(size_t index, std::span<std::byte> into, uint64_t from) const {

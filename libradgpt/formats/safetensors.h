@@ -21,14 +21,11 @@ class SafetensorsFile : public TensorFile {
   /// Takes a file that is already open.
   explicit SafetensorsFile(InputFile file);
 
-  const std::map<std::string, std::string>& metadata() const { return metadata_; }
-
  private:
   void read_range(size_t index, std::span<std::byte> into, uint64_t from) const override;
 
   InputFile file_;
   std::vector<uint64_t> begins_;  ///< of the tensors, in bytes from the file's start
-  std::map<std::string, std::string> metadata_;
 };
 
 /// What is to be written, without the bytes.

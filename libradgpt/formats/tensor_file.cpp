@@ -45,7 +45,9 @@ void TensorFile::require_finite() const {
   }
 }
 
-void TensorFile::set_tensors(std::vector<TensorInfo> tensors) {
+void TensorFile::set_tensors(std::vector<TensorInfo> tensors,
+                             std::map<std::string, std::string> metadata) {
+  metadata_ = std::move(metadata);
   tensors_ = std::move(tensors);
   for (size_t i = 0; i < tensors_.size(); ++i) by_name_[tensors_[i].name] = i;
 }

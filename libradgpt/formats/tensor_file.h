@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -36,6 +37,8 @@ class TensorFile {
   const std::string& path() const { return path_; }
   /// In the order of the file.
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
+  /// What the file says of itself; nothing in one of torch.save.
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
   /// Null if there is none of that name.
   const TensorInfo* find(const std::string& name) const;
 
@@ -49,7 +52,8 @@ class TensorFile {
  protected:
   explicit TensorFile(std::string path) : path_(std::move(path)) {}
   /// To be called once, by the constructor; names differ.
-  void set_tensors(std::vector<TensorInfo> tensors);
+  void set_tensors(std::vector<TensorInfo> tensors,
+                   std::map<std::string, std::string> metadata = {});
 
  private:
   /// As read, of tensors()[index]; the range is within it.
@@ -57,6 +61,7 @@ class TensorFile {
 
   std::string path_;
   std::vector<TensorInfo> tensors_;
+  std::map<std::string, std::string> metadata_;
   std::unordered_map<std::string_view, size_t> by_name_;
 };
 

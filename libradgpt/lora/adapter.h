@@ -52,15 +52,17 @@ class Adapter {
   bool enabled() const { return enabled_; }
 
   /// Writes adapter_config.json and adapter_model.safetensors (fp32) as PEFT lays them out; the
-  /// same state gives the same bytes. `base` goes into base_model_name_or_path. Parameters of the
-  /// store that belong to a head are written too and listed in modules_to_save. With
-  /// LoraStart::kPissa what is written is the plain adapter of twice the rank that makes the base
-  /// as it was the trained model. Makes the folder if absent. Throws Error(kEnvironment).
+  /// same state gives the same bytes. `base` goes into base_model_name_or_path, the model's
+  /// fingerprint into the metadata of the tensors. Parameters of the store that belong to a head
+  /// are written too and listed in modules_to_save. With LoraStart::kPissa what is written is the
+  /// plain adapter of twice the rank that makes the base as it was the trained model. Makes the
+  /// folder if absent. Throws Error(kEnvironment).
   void save(const std::string& folder, const std::string& base) const;
 
   /// Reads adapter_model.safetensors, or adapter_model.bin, into the store's masters and publishes
-  /// them. The file must have exactly the store's parameters. Throws Error(kInput) naming the first
-  /// missing or unexpected key, or the one with another shape or type.
+  /// them. The file must have exactly the store's parameters, and no fingerprint of another base.
+  /// Throws Error(kInput) naming the first missing or unexpected key, or the one with another shape
+  /// or type.
   void load(const std::string& folder);
 
   /// W += scale * B A for every pair, with DoRA's lengths, computed in fp32 from the masters and

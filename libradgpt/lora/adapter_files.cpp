@@ -82,7 +82,7 @@ void Adapter::save(const std::string& folder, const std::string& base) const {
     a = at::cat({a, starts_[i].a}, 0);
     b = at::cat({b, -starts_[i].b}, 1);
   }
-  write_adapter_tensors(folder, tensors);
+  write_adapter_tensors(folder, tensors, model_.fingerprint());
   write_adapter_config(folder, {options, base, modules_of_heads()});
 }
 
@@ -97,6 +97,8 @@ void Adapter::load(const std::string& folder) {
   const AdapterTensors file = read_adapter_tensors(folder);
   const auto wanted = parameters_by_name(store_);
   check_tensors(file, store_, wanted);
+  require(file.base.empty() || file.base == model_.fingerprint(), file.path,
+          ": must be of an adapter trained on this base, got one of another base of its shape");
   for (const auto& [name, index] : wanted) {
     store_.master(index).detach().copy_(file.tensors.at(name));
   }

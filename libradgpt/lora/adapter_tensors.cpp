@@ -14,6 +14,7 @@ namespace {
 
 const std::string kFile = "/adapter_model.safetensors";
 const std::string kPickledFile = "/adapter_model.bin";
+const std::string kBase = "base_fingerprint";
 
 at::ScalarType scalar_type(const std::string& path, const TensorInfo& tensor) {
   switch (tensor.dtype) {
@@ -42,6 +43,8 @@ AdapterTensors read_adapter_tensors(const std::string& folder) {
     result.path = folder + kPickledFile;
   }
   const auto file = open_tensor_file(result.path);
+  const auto base = file->metadata().find(kBase);
+  if (base != file->metadata().end()) result.base = base->second;
   // Views of a small file can describe much; adapters are no views.
   uint64_t described = 0;
   for (const TensorInfo& tensor : file->tensors()) described += tensor.bytes();
@@ -59,7 +62,8 @@ AdapterTensors read_adapter_tensors(const std::string& folder) {
 }
 
 void write_adapter_tensors(const std::string& folder,
-                           const std::map<std::string, at::Tensor>& tensors) {
+                           const std::map<std::string, at::Tensor>& tensors,
+                           const std::string& base) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) fail(ErrorKind::kEnvironment, folder, ": cannot make the folder: ", error.message());
@@ -69,7 +73,9 @@ void write_adapter_tensors(const std::string& folder,
     kept.push_back(tensor.detach().to(at::kCPU, at::kFloat).contiguous());
     written.push_back({{name, DataType::kF32, kept.back().sizes().vec()}, bytes_of(kept.back())});
   }
-  write_safetensors(folder + kFile, written, {{"format", "pt"}});
+  std::map<std::string, std::string> metadata = {{"format", "pt"}};
+  if (!base.empty()) metadata[kBase] = base;
+  write_safetensors(folder + kFile, written, metadata);
 }
 
 }  // namespace radgpt

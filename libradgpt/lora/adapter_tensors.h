@@ -11,6 +11,7 @@ namespace radgpt {
 struct AdapterTensors {
   std::string path;  ///< of the file, for messages
   std::map<std::string, at::Tensor> tensors;
+  std::string base = {};  ///< Baichuan::fingerprint of what it was trained on; empty: not known
 };
 
 /// Reads `folder`/adapter_model.safetensors, or adapter_model.bin where there is none. Throws
@@ -19,8 +20,10 @@ struct AdapterTensors {
 AdapterTensors read_adapter_tensors(const std::string& folder);
 
 /// Writes `folder`/adapter_model.safetensors in the order of names; makes the folder if absent.
-/// Throws Error(kEnvironment).
+/// `base` as in AdapterTensors goes into its metadata, which PEFT leaves alone. Throws
+/// Error(kEnvironment).
 void write_adapter_tensors(const std::string& folder,
-                           const std::map<std::string, at::Tensor>& tensors);
+                           const std::map<std::string, at::Tensor>& tensors,
+                           const std::string& base);
 
 }  // namespace radgpt

@@ -305,7 +305,7 @@ void convert_adapter(const std::string& from, const std::string& to, ProjectionN
     file.tensors[name + ".lora_B.weight"] = pair.b;
     if (pair.magnitude.defined()) file.tensors[name + ".lora_magnitude_vector"] = pair.magnitude;
   }
-  write_adapter_tensors(to, file.tensors);
+  write_adapter_tensors(to, file.tensors, file.base);
   write_adapter_config(to, config);
 }
 

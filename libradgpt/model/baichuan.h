@@ -191,6 +191,11 @@ class Baichuan {
   /// manifests. Borders are left out.
   std::string digest() const;
 
+  /// SHA-256 over the norms and 64 or more rows of the embedding, in bf16. A base of another
+  /// fingerprint is another base, whatever type either was loaded in; one that differs in its
+  /// linears alone, as after merging an adapter, has the same.
+  std::string fingerprint() const;
+
  private:
   /// What linears are told: all tokens, and those that go on behind the last attention.
   struct LayerPasses {

@@ -147,10 +147,15 @@ const std::vector<Refusal> kWeights = {
     {"a number above fp16 in it", PositionKind::kRope, ask_for_fp16, ErrorKind::kInput,
      "within the range of fp16"},
     {"NaN in the way of the probes", PositionKind::kRope,
-     [](const ExportCase& merge, ExportOptions&) { merge.change_base("model.norm.weight", NAN); },
+     [](const ExportCase& merge, ExportOptions&) {
+       merge.change_base("model.layers.0.mlp.down_proj.weight", NAN);
+     },
      ErrorKind::kNumeric, "merged logits must be within"},
     {"an adapter of a deeper model", PositionKind::kRope, take_adapter_of_deeper_model,
-     ErrorKind::kInput, "adapter_model.safetensors: "},
+     ErrorKind::kInput, "must belong to a linear that adapter_config.json targets in this model"},
+    {"an adapter of another base", PositionKind::kRope,
+     [](const ExportCase& merge, ExportOptions&) { merge.change_base("model.norm.weight", 2); },
+     ErrorKind::kInput, "adapter_model.safetensors: must be of an adapter trained on this base"},
 };
 
 std::string message_of(const ExportOptions& options, ErrorKind kind) {

@@ -99,10 +99,31 @@ TEST_CASE("Adapter files: what is loaded computes and saves the same, byte for b
   }
 }
 
+TEST_CASE("Adapter files: an adapter of another base of the same shape is refused") {
+  Saved saved;
+  const auto load_into = [&](int64_t seed, at::ScalarType type) {
+    Baichuan model(small_config(PositionKind::kRope), type);
+    model.initialise(seed);
+    ParameterStore store;
+    load_adapter(model, saved.folder.path(), store);
+  };
+  CHECK_NOTHROW(load_into(5, at::kFloat));
+  CHECK_NOTHROW(load_into(5, at::kBFloat16));
+  CHECK_THROWS_WITH(load_into(6, at::kFloat),
+                    saved.folder.file("adapter_model.safetensors") +
+                        ": must be of an adapter trained on this base, got one of another base of "
+                        "its shape");
+  saved.adapter.merge();
+  CHECK(saved.model->fingerprint() == fresh_model()->fingerprint());
+  saved.change_weights([](Weights&) {});  // as others write it
+  CHECK_NOTHROW(load_into(6, at::kFloat));
+}
+
 TEST_CASE("Adapter files: keys, shapes and types are those of PEFT") {
   const Saved saved;
   const SafetensorsFile file(saved.folder.file("adapter_model.safetensors"));
-  CHECK(file.metadata() == std::map<std::string, std::string>{{"format", "pt"}});
+  CHECK(file.metadata() == std::map<std::string, std::string>{
+                               {"base_fingerprint", saved.model->fingerprint()}, {"format", "pt"}});
   std::map<std::string, Shape> shapes;
   for (const TensorInfo& tensor : file.tensors()) {
     CHECK(tensor.dtype == DataType::kF32);

@@ -79,6 +79,7 @@ TEST_CASE("Conversion: a missing third is zero, and single modules keep their na
   convert_adapter(original.path, original.other, ProjectionNames::kPacked);
   CHECK(read_adapter_config(original.other).options.targets ==
         std::vector<std::string>{"W_pack", "layers.1.self_attn.W_pack", "layers.0.mlp.down_proj"});
+  CHECK(read_adapter_tensors(original.other).base == read_adapter_tensors(original.path).base);
   const at::Tensor hidden = original.adapted.hidden().detach();
   CHECK(relative_error(original.hidden(original.other), hidden) < 1e-6);
 }
@@ -95,19 +96,19 @@ TEST_CASE("Conversion: refuses what it cannot keep") {
   const std::string name = "base_model.model.model.layers.1.self_attn.W_pack.lora_B.weight";
   SECTION("a tensor too many") {
     tensors.tensors["base_model.model.lm_head.weight"] = at::ones({3, 3});
-    write_adapter_tensors(plain.path, tensors.tensors);
+    write_adapter_tensors(plain.path, tensors.tensors, "");
     CHECK_THROWS_WITH(convert_adapter(plain.path, plain.other, ProjectionNames::kSplit),
                       Catch::Matchers::ContainsSubstring("lm_head"));
   }
   SECTION("a tensor too few") {
     tensors.tensors.erase(name);
-    write_adapter_tensors(plain.path, tensors.tensors);
+    write_adapter_tensors(plain.path, tensors.tensors, "");
     CHECK_THROWS_WITH(convert_adapter(plain.path, plain.other, ProjectionNames::kSplit),
                       Catch::Matchers::ContainsSubstring("lacks " + name));
   }
   SECTION("rows that are no thirds") {
     tensors.tensors[name] = at::ones({121, 2});
-    write_adapter_tensors(plain.path, tensors.tensors);
+    write_adapter_tensors(plain.path, tensors.tensors, "");
     CHECK_THROWS_WITH(convert_adapter(plain.path, plain.other, ProjectionNames::kSplit),
                       Catch::Matchers::ContainsSubstring("121"));
   }
@@ -118,7 +119,7 @@ TEST_CASE("Conversion: refuses what it cannot keep") {
     AdapterTensors other = read_adapter_tensors(lengths.path);
     other.tensors["base_model.model.model.layers.0.self_attn.W_pack.lora_magnitude_vector"] =
         at::ones({1});
-    write_adapter_tensors(lengths.path, other.tensors);
+    write_adapter_tensors(lengths.path, other.tensors, "");
     CHECK_THROWS_WITH(convert_adapter(lengths.path, lengths.other, ProjectionNames::kSplit),
                       Catch::Matchers::ContainsSubstring("must have 120 values, got 1"));
   }
@@ -127,12 +128,13 @@ TEST_CASE("Conversion: refuses what it cannot keep") {
     config.heads = {"classifier"};
     config.options.targets = {"all-linear"};
     write_adapter_config(plain.path, config);
-    write_adapter_tensors(plain.path, {{"base_model.model.classifier.weight", at::ones({2, 2})}});
+    write_adapter_tensors(plain.path, {{"base_model.model.classifier.weight", at::ones({2, 2})}},
+                          "");
     CHECK_THROWS_AS(convert_adapter(plain.path, plain.other, ProjectionNames::kSplit), Error);
   }
   SECTION("a layer that is no number") {
     tensors.tensors["base_model.model.model.layers.x.mlp"] = at::ones({1});
-    write_adapter_tensors(plain.path, tensors.tensors);
+    write_adapter_tensors(plain.path, tensors.tensors, "");
     CHECK_THROWS_AS(convert_adapter(plain.path, plain.other, ProjectionNames::kSplit), Error);
   }
 }

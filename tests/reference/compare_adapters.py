@@ -149,8 +149,11 @@ class Comparison:
         pairs = [(f"trained/{name}", f"saved_again/{name}")
                  for name in ("adapter_config.json", "adapter_model.safetensors")]
         if self.variant.safetensors:
-            pairs.append(("trained_by_peft/adapter_model.safetensors",
-                          "saved_for_peft/adapter_model.safetensors"))
+            # Whose base is not known; what is saved from here says it.
+            plain = self.folder / "without_base.safetensors"
+            saved = self.folder / "saved_for_peft/adapter_model.safetensors"
+            save_file(load_file(saved), plain, {"format": "pt"})
+            pairs.append(("trained_by_peft/adapter_model.safetensors", plain.name))
         for first, second in pairs:
             if not filecmp.cmp(self.folder / first, self.folder / second, shallow=False):
                 self.faults.append(f"{first} is another after it was loaded and saved")
