@@ -142,7 +142,7 @@ Communicator::State::State(const RankEnvironment& environment, const Communicato
   }
 }
 
-/// A verb that cannot be ended keeps Gloo's threads; they stay behind until its time-out.
+/// A verb that cannot be ended keeps Gloo's threads; so all that they use stays behind.
 Communicator::State::~State() {
   if (awaited && !awaited->isCompleted()) (void)gloo.release();
 }
@@ -163,15 +163,16 @@ void Communicator::State::require_unbroken() {
 /// own, however many they are.
 void Communicator::State::await_all() {
   const auto begin = Clock::now();
+  const double longest = std::max(options.start_timeout, options.timeout);
   c10d::AllgatherOptions gather;
-  gather.timeout = milliseconds(options.start_timeout);
+  gather.timeout = milliseconds(longest);
   at::Tensor all = at::empty({size, 1}, at::kByte), mine = at::zeros({1, 1}, at::kByte);
   try {
     awaited = gloo->_allgather_base(all, mine, gather);
     failure = watch_->await([this] { return awaited->isCompleted(); }, options.timeout);
     if (!failure) awaited->wait();
   } catch (const std::exception& error) {
-    fail_as_peer(error, options.start_timeout);
+    fail_as_peer(error, longest);
   }
   if (failure) throw *failure;
   awaited.reset();

@@ -55,8 +55,8 @@ class Transfer {
 /// rank, host and step, at once if its process has died, after the time-out if it hangs or its
 /// network is cut. Nothing works after that.
 ///
-/// c10d cannot end a verb that waits: after an error its threads may stay behind until the time-out,
-/// so a program had better end by _exit.
+/// c10d cannot end a verb that waits. After an error threads, connections and, on rank 0, the
+/// store's port may stay behind: a program had better end, by _exit.
 ///
 /// SIGPIPE is ignored from the first communicator of several ranks on, unless the program handles
 /// it: a lost connection is an Error, and no reason to die.
@@ -106,14 +106,15 @@ class Communicator {
   /// Says where this rank is, for messages of others.
   void enter_step(int64_t step);
 
-  /// Before the next verb some rank does something long (reads or writes files): all wait there for
-  /// each other as at the start. To be said by all ranks.
+  /// Before the next verb some rank does something long (reads or writes files): there all wait for
+  /// each other, in the call that starts it, as at the start. To be said by all ranks.
   void expect_delay();
   /// This rank ends with an error that the others have no part in: their next verb fails with its
   /// kind, so that whoever restarts ranks sees whether that can help.
   void end_with(const Error& error);
 
-  /// Bytes that this rank has sent so far, and seconds it has waited in Transfer::wait.
+  /// Bytes that this rank has sent so far, and seconds it has waited, in Transfer::wait and where a
+  /// verb may be delayed.
   int64_t bytes_sent() const;
   double seconds_waited() const;
 

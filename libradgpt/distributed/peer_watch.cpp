@@ -22,7 +22,8 @@ using namespace std::chrono_literals;
 constexpr auto kInterval = 100ms;
 constexpr auto kRollCall = 500ms;  // five signs of life
 constexpr auto kStoreAnswer = 700ms;
-constexpr auto kLook = 5ms;    // whether a long verb has ended
+constexpr auto kLook = 5ms;  // whether a long verb has ended
+constexpr int64_t kNeighbourRounds = 5;
 constexpr auto kOwnTime = 1s;  // for a rank to come to its next verb by itself
 constexpr const char* kVerdict = "verdict";
 
@@ -78,10 +79,9 @@ struct PeerWatch::Shared {
   bool wants_signs = false;
   bool hurried = false;  ///< something is wished for before the next interval
   std::vector<Sign> signs;
-  bool oversees = false;  ///< the neighbour, for a verb that may take long
   int64_t neighbour_count = -1;
-  Clock::time_point neighbour_seen;  ///< when its count last changed
-  Clock::time_point store_answered;
+  Clock::time_point neighbour_seen = Clock::now();  ///< when its count last changed
+  Clock::time_point store_answered = Clock::now();
 
   int size() const { return static_cast<int>(ranks.size()); }
   int neighbour() const { return (rank + 1) % size(); }
@@ -116,12 +116,13 @@ void PeerWatch::Shared::answer_wishes(int64_t count) {
   store->set(sign_key(rank), to_bytes(Sign{count, step, verbs}));
   std::unique_lock lock(mutex);
   const std::optional<Verdict> accused = accusation;
-  const bool roll = wants_signs, done = finished && !all_finished, looks = oversees;
+  const bool roll = wants_signs, done = finished && !all_finished;
   lock.unlock();
   if (accused) store->compareSet(kVerdict, {}, to_bytes(*accused));
   if (!verdict && store->check({kVerdict})) take_verdict();
   std::vector<Sign> found;
   for (int other = 0; roll && other < size(); ++other) found.push_back(read_sign(other));
+  const bool looks = count % kNeighbourRounds == 0;
   const Sign next = looks ? read_sign(neighbour()) : Sign{};
   if (done) collect_done();
   if (verdict && keeps_store) collect_heard();
@@ -342,12 +343,11 @@ std::optional<Error> PeerWatch::await(const std::function<bool()>& is_done, doub
   Shared& shared = *shared_;
   const auto longest = to_duration(timeout);
   std::unique_lock lock(shared.mutex);
-  shared.oversees = true;
-  shared.neighbour_seen = shared.store_answered = Clock::now();
   while (!is_done()) {
     const auto now = Clock::now();
+    const auto last_sign = std::min(shared.neighbour_seen, shared.store_answered);
     std::optional<Verdict> silent;
-    if (now - std::min(shared.neighbour_seen, shared.store_answered) > longest) {
+    if (shared.lost_store || now - last_sign > longest) {
       shared.neighbour_seen = now;
       silent = shared.find_silent(lock, concat("did not answer within ", timeout, " s"));
     }
@@ -358,7 +358,6 @@ std::optional<Error> PeerWatch::await(const std::function<bool()>& is_done, doub
     }
     shared.wait(lock, kLook, [&] { return shared.verdict.has_value(); });
   }
-  shared.oversees = false;
   return std::nullopt;
 }
 

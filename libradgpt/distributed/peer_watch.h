@@ -22,8 +22,8 @@ namespace radgpt {
 /// that every rank gives; so one that fails because of another's end names the first. The rank that
 /// keeps the store stays until all others have heard the verdict.
 ///
-/// While a verb may take longer than the time-out, each rank looks for the signs of the next one;
-/// where they stay away for the time-out, the roll is called as after a failure.
+/// Each rank looks for the signs of the next one, all the time. Where they stay away for the
+/// time-out while a verb may take longer than that, the roll is called as after a failure.
 class PeerWatch {
  public:
   /// `on_failure` is called on the watch's thread, once, when there is a verdict and this rank has
@@ -44,8 +44,9 @@ class PeerWatch {
   /// where the store answers slowly.
   Error explain(const std::string& what);
   /// Waits until `is_done`, however long that takes while ranks and store show signs of life. Else
-  /// why this rank ends, at most a second and a half after `timeout` seconds without a sign, or
-  /// with the verdict of another rank; the verb is then still under way.
+  /// why this rank ends: with the verdict of another rank, or about a second and a half after
+  /// `timeout` seconds without a sign, two where the store answers slowly. The verb is then still
+  /// under way.
   std::optional<Error> await(const std::function<bool()>& is_done, double timeout);
   /// Tells all others that this rank ends with an error of its own.
   void accuse_self(ErrorKind kind);

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -13,6 +15,22 @@
 namespace radgpt {
 
 namespace {
+
+/// start_timeout, spent once for all that has to be found and waited for.
+class StartTime {
+ public:
+  explicit StartTime(double seconds) : seconds_(seconds), begin_(Clock::now()) {}
+  double seconds() const { return seconds_; }
+  std::chrono::milliseconds left() const {
+    const std::chrono::duration<double> spent = Clock::now() - begin_;
+    return std::max(milliseconds(seconds_ - spent.count()), std::chrono::milliseconds(1));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double seconds_;
+  Clock::time_point begin_;
+};
 
 std::string rank_key(int rank) { return concat("rank/", rank); }
 
@@ -40,11 +58,11 @@ std::string first_value(c10d::Store& store, const std::string& key, const std::s
 }
 
 c10::intrusive_ptr<c10d::TCPStore> open_store(const RankEnvironment& environment,
-                                              const std::string& address, double timeout) {
+                                              const std::string& address, const StartTime& start) {
   c10d::TCPStoreOptions store;
   store.port = environment.port;
   store.waitWorkers = false;
-  store.timeout = milliseconds(timeout);
+  store.timeout = start.left();
   FileDescriptor socket(environment.listening_socket);
   if (environment.rank == 0 && environment.keeper == StoreKeeper::kRankZero) {
     if (socket.get() < 0) socket = listen_at(address, environment.port);
@@ -57,7 +75,8 @@ c10::intrusive_ptr<c10d::TCPStore> open_store(const RankEnvironment& environment
   } catch (const std::exception&) {
     fail(ErrorKind::kPeer, "rank ", environment.rank, ": must reach ",
          environment.keeper == StoreKeeper::kAgent ? "the launcher's store" : "rank 0", " at ",
-         environment.address, " port ", environment.port, ", got no answer within ", timeout, " s");
+         environment.address, " port ", environment.port, ", got no answer within ",
+         start.seconds(), " s");
   }
 }
 
@@ -88,18 +107,18 @@ std::string list_ranks(const std::vector<int>& ranks) {
   return ranks.size() > kNamed ? concat(list, " and ", ranks.size() - kNamed, " more") : list;
 }
 
-std::vector<RankProcess> wait_for_ranks(c10d::Store& store, int size, double timeout,
+std::vector<RankProcess> wait_for_ranks(c10d::Store& store, int size, const StartTime& start,
                                         const std::string& address) {
   std::vector<std::string> keys;
   for (int rank = 0; rank < size; ++rank) keys.push_back(rank_key(rank));
   try {
-    store.wait(keys, milliseconds(timeout));
+    store.wait(keys, start.left());
   } catch (const std::exception&) {
     std::vector<int> missing;
     for (int rank = 0; rank < size; ++rank) {
       if (!store.check({rank_key(rank)})) missing.push_back(rank);
     }
-    fail(ErrorKind::kPeer, "all ", size, " ranks must come within ", timeout,
+    fail(ErrorKind::kPeer, "all ", size, " ranks must come within ", start.seconds(),
          " s (distributed.start_timeout), got none of ", list_ranks(missing), "; they meet at ",
          address, ", which must be an address that all reach (distributed.interface)");
   }
@@ -116,21 +135,22 @@ std::vector<RankProcess> wait_for_ranks(c10d::Store& store, int size, double tim
 }  // namespace
 
 Rendezvous meet(const RankEnvironment& environment, const CommunicatorOptions& options) {
-  const double timeout = options.start_timeout;
+  const StartTime start(options.start_timeout);
   Rendezvous found;
-  std::string store_address = resolve_host(environment.address, timeout);
+  std::string store_address = resolve_host(environment.address, start.seconds());
   found.address = options.interface.empty() ? route_source(store_address)
                                             : interface_address(options.interface);
   const bool by_rank = environment.keeper == StoreKeeper::kRankZero;
   // In a cluster the name of rank 0 may be that of a service, which is no address of its machine.
   if (environment.rank == 0 && by_rank) store_address = found.address;
-  found.store = open_store(environment, store_address, timeout);
+  found.store = open_store(environment, store_address, start);
+  found.store->setTimeout(milliseconds(start.seconds()));  // of what is asked later
   found.prefix = concat("radgpt/", environment.generation);
   found.keeper = by_rank ? "rank 0" : "the launcher's agent";
   c10d::PrefixStore store(found.prefix, found.store);
   try {
     register_rank(store, environment);
-    found.ranks = wait_for_ranks(store, environment.size, timeout, store_address);
+    found.ranks = wait_for_ranks(store, environment.size, start, store_address);
   } catch (const Error&) {
     throw;
   } catch (const std::exception&) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "libradgpt/distributed/gradient_reduction.h"
+#include "libradgpt/heads/head.h"
 #include "libradgpt/lora/adapter.h"
 #include "libradgpt/ops/head_cross_entropy.h"
 #include "libradgpt/optim/adamw.h"
@@ -23,7 +24,8 @@ ModelConfig four_layers(PositionKind position) {
   return config;
 }
 
-/// Packs of a step: of different lengths, with targets; the fourth has none.
+/// Packs of a step: of different lengths, with targets; the fourth has none, the sixth has rows
+/// that a head reads but nothing to learn in them, as examples without a class.
 std::vector<Pack> packs_of_step(int64_t count, int64_t step) {
   std::vector<Pack> packs;
   for (int64_t i = 0; i < count; ++i) {
@@ -31,6 +33,7 @@ std::vector<Pack> packs_of_step(int64_t count, int64_t step) {
     for (int64_t t = 0; t < 3 + 2 * i; ++t) tokens.push_back((7 + 31 * t + 11 * i + step) % 211);
     Pack pack = single_pack(tokens);
     if (i != 3) set_targets(pack, 1, {tokens[2], tokens[0]});
+    if (i == 5) pack.targets.clear();
     packs.push_back(pack);
   }
   return packs;
@@ -60,7 +63,7 @@ struct Run {
     const at::Tensor hidden = model.forward(pack, key, pack.target_rows);
     const at::Tensor loss =
         pack.targets.empty()
-            ? hidden.sum()
+            ? no_terms(hidden).loss
             : head_cross_entropy(hidden, model.head(), at::tensor(pack.targets, at::kLong), 1.0);
     loss.backward();
     return loss.item<double>();

@@ -147,5 +147,18 @@ TEST_CASE("Failure: an error of one rank's own ends the others with its code") {
   CHECK(error_line(ranks, 1).find("rank 0 (") != std::string::npos);
 }
 
+TEST_CASE("Failure: a result that cannot be written ends all with its code") {
+  const TemporaryFolder folder;
+  write_adapter_recipe(folder, small_reports());
+  RankProcesses ranks(2, arguments_of("train", folder, {"train.steps=20"}));
+  REQUIRE(ranks.wait_until([&] { return recorded_steps(folder) >= 1; }, kStart));
+  folder.write("run/adapter", "in the way of the folder");
+  REQUIRE(ranks.wait_for_end(kStart));
+  CHECK(ranks.exit_code(0) == 4);
+  CHECK(ranks.exit_code(1) == 4);
+  CHECK(error_line(ranks, 0).find("run/adapter") != std::string::npos);
+  CHECK(error_line(ranks, 1).find("rank 0 (") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace radgpt

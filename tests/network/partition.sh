@@ -2,7 +2,7 @@
 # Two "hosts" (network namespaces with an address each, joined by a cable) train one run of two
 # ranks. The cable is cut for 2 s: the run goes on and ends with the bits of a run on one rank. It is
 # cut for good: both sides end with code 5 within the time-out and 2 s, naming the other, and only
-# rank 0 has written.
+# rank 0 has written; in a step, and at a save. Each host has a folder of its own.
 #
 #   partition.sh RADGPT FOLDER
 set -euo pipefail
@@ -32,8 +32,8 @@ ip -n a link set cable_a up
 ip -n b link set cable_b up
 
 rm -rf "$folder"
-mkdir -p "$folder"
-cd "$folder"
+mkdir -p "$folder/a"
+cd "$folder/a"
 "$radgpt" simulate --out reports --reports 150 --seed 3 >/dev/null
 cat >base.yaml <<YAML
 model: {hidden_size: 64, intermediate_size: 160, layers: 2, heads: 2, position: rope,
@@ -64,8 +64,8 @@ start() {
   local rank=$1 host=$2
   shift 2
   RANK=$rank LOCAL_RANK=0 WORLD_SIZE=2 MASTER_ADDR=10.77.0.1 MASTER_PORT=29400 \
-    ip netns exec "$host" unshare --uts bash -c 'hostname "host-$0"; exec "$@"' "$host" \
-    "$radgpt" train adapter.yaml "$@" >/dev/null 2>"errors-$rank" &
+    ip netns exec "$host" unshare --uts bash -c 'hostname "host-$0"; cd "../$0"; exec "$@"' \
+    "$host" "$radgpt" train adapter.yaml "$@" >/dev/null 2>"errors-$rank" &
 }
 
 # wait_for_steps FOLDER COUNT: until that many steps are recorded.
@@ -79,6 +79,7 @@ wait_for_steps() {
 
 pause() { read -rt "$1" <> <(:) || true; }
 
+cp -r . ../b
 "$radgpt" train adapter.yaml >/dev/null 2>&1
 
 start 0 a output.folder=healed
@@ -95,17 +96,17 @@ cmp one/adapter/adapter_model.safetensors healed/adapter/adapter_model.safetenso
   fail "a cut of 2 s has changed the adapter"
 echo "cut for 2 s: healed, the adapter has the bits of a run on one rank"
 
-# wait_for_save FOLDER: until a checkpoint is being written. Looks all the time: that takes
+# wait_for_save FOLDER PROCESS…: until a checkpoint is being written. Looks all the time: that takes
 # milliseconds.
 wait_for_save() {
   local deadline=$((SECONDS + 120))
   until compgen -G "$1/checkpoints/.unfinished-*" >/dev/null; do
-    [ $SECONDS -lt $deadline ] || fail "no checkpoint within 120 s"
+    { [ $SECONDS -lt $deadline ] && kill -0 "$2" "$3"; } || fail "no checkpoint within 120 s"
   done
 }
 
-# cut FOLDER SAVE_EVERY: the cable, while two ranks train; where they save, while rank 1 waits for
-# that, which may take longer than the time-out if only there are signs of life.
+# cut FOLDER SAVE_EVERY: the cable, while two ranks train; where they save, at the start of a save,
+# behind which ranks wait longer for each other than the time-out if only there are signs of life.
 cut() {
   local folder=$1 save_every=$2 first second rank code begin took codes=
   start 0 a output.folder="$folder" train.steps=100000 train.save_every="$save_every"
@@ -113,7 +114,7 @@ cut() {
   start 1 b output.folder="$folder" train.steps=100000 train.save_every="$save_every"
   second=$!
   wait_for_steps "$folder" 10
-  [ "$save_every" = 0 ] || wait_for_save "$folder"
+  [ "$save_every" = 0 ] || wait_for_save "$folder" "$first" "$second"
   begin=$(date +%s%3N)
   ip -n a link set cable_a down
   for rank in "$first" "$second"; do
@@ -129,8 +130,9 @@ cut() {
     fail "rank 0 names the wrong rank"
   grep -q '^error: rank 1 (host-b): step [0-9]*: rank 0 (host-a)' errors-1 ||
     fail "rank 1 names the wrong rank"
+  [ ! -e "../b/$folder" ] || fail "rank 1 has written"
   ip -n a link set cable_a up
 }
 
 cut cut_in_a_step 0
-cut cut_in_a_save 1
+cut cut_at_a_save 1
