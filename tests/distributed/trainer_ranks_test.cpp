@@ -11,6 +11,7 @@
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "tests/distributed/thread_ranks.h"
+#include "tests/train/changed_head.h"
 #include "tests/train/tiny_run.h"
 
 namespace radgpt {
@@ -170,29 +171,15 @@ TEST_CASE("Ranks: one flipped bit of one rank's parameters is found at the next 
         std::string::npos);
 }
 
-/// A head whose loss is not finite for the packs of one rank from a step on.
-class BrokenRankHead : public Head {
- public:
-  BrokenRankHead(const Head& inner, bool broken) : inner_(inner), broken_(broken) {}
-  int64_t terms(const Pack& pack) const override { return inner_.terms(pack); }
-  HeadOutput forward(const at::Tensor& hidden, const Pack& pack, double divisor) const override {
-    HeadOutput output = inner_.forward(hidden, pack, divisor);
-    if (broken_) output.loss_sum = std::numeric_limits<double>::quiet_NaN();
-    return output;
-  }
-
- private:
-  const Head& inner_;
-  bool broken_;
-};
-
 TEST_CASE("Ranks: a loss that is not finite on one rank makes all skip and end alike") {
   const TemporaryFolder folder;
   std::mutex mutex;
   std::set<std::string> digests;
   const auto ends = ends_of_ranks(2, [&](Communicator& ranks) {
     TinyRun run(folder.path(), kFiftySteps, at::kFloat, PositionKind::kRope, &ranks);
-    BrokenRankHead head(*run.head, ranks.rank() == 1);
+    ChangedHead head(*run.head, [&](const Pack&, HeadOutput& output) {
+      if (ranks.rank() == 1) output.loss_sum = std::numeric_limits<double>::quiet_NaN();
+    });
     const std::string before = run.digest();
     Trainer trainer(run.parts(head), run.recipe, run.stop);
     try {

@@ -6,6 +6,7 @@
 #include "libradgpt/base/error.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
+#include "tests/train/changed_head.h"
 #include "tests/train/tiny_run.h"
 
 namespace radgpt {
@@ -23,28 +24,14 @@ std::vector<std::string> checkpoints_in(const std::string& folder) {
   return names;
 }
 
-/// A head whose loss on validation grows with every look at it.
-class SpoilingHead : public Head {
- public:
-  SpoilingHead(const Head& inner, int32_t training) : inner_(inner), training_(training) {}
-  int64_t terms(const Pack& pack) const override { return inner_.terms(pack); }
-  HeadOutput forward(const at::Tensor& hidden, const Pack& pack, double divisor) const override {
-    HeadOutput output = inner_.forward(hidden, pack, divisor);
-    if (pack.examples.front().example >= training_) output.loss_sum += 1000.0 * ++looks_;
-    return output;
-  }
-
- private:
-  const Head& inner_;
-  int32_t training_;
-  mutable int looks_ = 0;
-};
-
 TEST_CASE("Trainer's checkpoints: the best evaluation's is saved at once and kept") {
   const TemporaryFolder folder;
   TinyRun run(folder.path(), {"train.steps=24", "train.evaluate_every=3", "train.keep_best=true",
                               "train.save_every=10"});
-  SpoilingHead head(*run.head, run.training.size());
+  int looks = 0;  // at validation, whose loss grows with each
+  ChangedHead head(*run.head, [&](const Pack& pack, HeadOutput& output) {
+    if (pack.examples.front().example >= run.training.size()) output.loss_sum += 1000.0 * ++looks;
+  });
   Trainer trainer(run.parts(head), run.recipe, run.stop);
   trainer.run(run.listener);
   CHECK(checkpoints_in(folder.path()) == std::vector<std::string>{"step-20", "step-24", "step-3"});

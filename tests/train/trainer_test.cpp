@@ -19,10 +19,13 @@
 #include "tests/base/temporary_folder.h"
 #include "tests/catch.h"
 #include "tests/device/test_type.h"
+#include "tests/train/changed_head.h"
 #include "tests/train/tiny_run.h"
 
 namespace radgpt {
 namespace {
+
+constexpr double kNotANumber = std::numeric_limits<double>::quiet_NaN();
 
 /// What two orders of the same sums may differ by, relative.
 double rounding() { return test_type() == at::kFloat ? 1e-5 : 0x1p-9; }
@@ -179,75 +182,26 @@ TEST_CASE("Trainer: early stopping ends the run and gives back the best state") 
   CHECK(loss / static_cast<double>(terms) == Approx(best).epsilon(1e-6));
 }
 
-/// Notes which examples it is shown.
-class NumberHead : public Head {
- public:
-  explicit NumberHead(const Head& inner) : inner_(inner) {}
-  int64_t terms(const Pack& pack) const override { return inner_.terms(pack); }
-  HeadOutput forward(const at::Tensor& hidden, const Pack& pack, double divisor) const override {
-    for (const PackedExample& packed : pack.examples) numbers.insert(packed.example);
-    return inner_.forward(hidden, pack, divisor);
-  }
-
-  mutable std::set<int32_t> numbers;
-
- private:
-  const Head& inner_;
-};
-
 TEST_CASE("Trainer: a head tells validation examples from training examples by their number") {
   const TemporaryFolder folder;
   TinyRun run(folder.path(), {"train.epochs=1"});
-  NumberHead head(*run.head);
+  std::set<int32_t> numbers;
+  ChangedHead head(*run.head, [&](const Pack& pack, HeadOutput&) {
+    for (const PackedExample& packed : pack.examples) numbers.insert(packed.example);
+  });
   Trainer trainer(run.parts(head), run.recipe, run.stop);
   trainer.run(run.listener);
   const int32_t all = run.training.size() + run.validation.size();
-  CHECK(head.numbers.size() == static_cast<size_t>(all));
-  CHECK(*head.numbers.rbegin() == all - 1);
+  CHECK(numbers.size() == static_cast<size_t>(all));
+  CHECK(*numbers.rbegin() == all - 1);
 }
-
-/// A head whose loss is not a number from some step on.
-class BrokenHead : public Head {
- public:
-  BrokenHead(const Head& inner, int good_calls) : inner_(inner), good_calls_(good_calls) {}
-  int64_t terms(const Pack& pack) const override { return inner_.terms(pack); }
-  HeadOutput forward(const at::Tensor& hidden, const Pack& pack, double divisor) const override {
-    HeadOutput output = inner_.forward(hidden, pack, divisor);
-    if (calls_++ >= good_calls_) {
-      output.loss = output.loss * std::numeric_limits<double>::quiet_NaN();
-      output.loss_sum = std::numeric_limits<double>::quiet_NaN();
-    }
-    return output;
-  }
-
- private:
-  const Head& inner_;
-  int good_calls_;
-  mutable int calls_ = 0;
-};
-
-/// Its loss is not a number for validation examples.
-class BlindHead : public Head {
- public:
-  BlindHead(const Head& inner, int32_t training) : inner_(inner), training_(training) {}
-  int64_t terms(const Pack& pack) const override { return inner_.terms(pack); }
-  HeadOutput forward(const at::Tensor& hidden, const Pack& pack, double divisor) const override {
-    HeadOutput output = inner_.forward(hidden, pack, divisor);
-    if (pack.examples.front().example >= training_) {
-      output.loss_sum = std::numeric_limits<double>::quiet_NaN();
-    }
-    return output;
-  }
-
- private:
-  const Head& inner_;
-  int32_t training_;
-};
 
 TEST_CASE("Trainer: early stopping keeps what was learnt if no evaluation was finite") {
   const TemporaryFolder folder;
   TinyRun run(folder.path(), {"train.early_stop=2"});
-  BlindHead head(*run.head, run.training.size());
+  ChangedHead head(*run.head, [&](const Pack& pack, HeadOutput& output) {
+    if (pack.examples.front().example >= run.training.size()) output.loss_sum = kNotANumber;
+  });
   Trainer trainer(run.parts(head), run.recipe, run.stop);
   const std::string before = run.digest();
   CHECK(trainer.run(run.listener) == TrainingEnd::kStoppedEarly);
@@ -258,7 +212,12 @@ TEST_CASE("Trainer: early stopping keeps what was learnt if no evaluation was fi
 TEST_CASE("Trainer: steps that are not finite change nothing and end the run after five in a row") {
   const TemporaryFolder folder;
   TinyRun run(folder.path(), {"train.packs_per_step=1"});
-  BrokenHead head(*run.head, 2);
+  int calls = 0;
+  ChangedHead head(*run.head, [&](const Pack&, HeadOutput& output) {
+    if (++calls <= 2) return;
+    output.loss = output.loss * kNotANumber;
+    output.loss_sum = kNotANumber;
+  });
   Trainer trainer(run.parts(head), run.recipe, run.stop);
   std::string message;
   int exit_code = 0;
