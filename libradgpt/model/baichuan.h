@@ -191,9 +191,9 @@ class Baichuan {
   /// manifests. Borders are left out.
   std::string digest() const;
 
-  /// SHA-256 over the norms and 64 or more rows of the embedding, in bf16. A base of another
-  /// fingerprint is another base, whatever type either was loaded in; one that differs in its
-  /// linears alone, as after merging an adapter, has the same.
+  /// SHA-256 over the signs of 64 or more rows of embedding and head, which no rounding changes: a
+  /// base of another fingerprint is another base, in whatever type either was stored or loaded. One
+  /// that differs in its layers alone, as after merging an adapter, has the same.
   std::string fingerprint() const;
 
  private:

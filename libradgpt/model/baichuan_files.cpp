@@ -241,16 +241,13 @@ std::string Baichuan::digest() const {
 std::string Baichuan::fingerprint() const {
   const at::NoGradGuard no_grad;
   constexpr int64_t kRows = 64;
-  const int64_t stride = std::max<int64_t>(1, embedding_.size(0) / kRows);
-  std::vector<at::Tensor> parts = {embedding_.slice(0, 0, embedding_.size(0), stride),
-                                   final_norm_.weight};
-  for (const BaichuanLayer& layer : layers_) {
-    parts.insert(parts.end(), {layer.attention_norm.weight, layer.mlp_norm.weight});
-  }
   Sha256 hash;
-  for (const at::Tensor& part : parts) {
-    const at::Tensor rounded = part.to(at::kCPU, at::kBFloat16).contiguous();
-    hash.update({static_cast<const char*>(rounded.const_data_ptr()), rounded.nbytes()});
+  for (const at::Tensor& tensor : {embedding_, head_.normalised}) {
+    const int64_t stride = std::max<int64_t>(1, tensor.size(0) / kRows);
+    const at::Tensor signs = at::signbit(tensor.slice(0, 0, tensor.size(0), stride))
+                                 .to(at::kCPU, at::kByte)
+                                 .contiguous();
+    hash.update({static_cast<const char*>(signs.const_data_ptr()), signs.nbytes()});
   }
   return to_hex(hash.finish());
 }

@@ -153,9 +153,6 @@ const std::vector<Refusal> kWeights = {
      ErrorKind::kNumeric, "merged logits must be within"},
     {"an adapter of a deeper model", PositionKind::kRope, take_adapter_of_deeper_model,
      ErrorKind::kInput, "must belong to a linear that adapter_config.json targets in this model"},
-    {"an adapter of another base", PositionKind::kRope,
-     [](const ExportCase& merge, ExportOptions&) { merge.change_base("model.norm.weight", 2); },
-     ErrorKind::kInput, "adapter_model.safetensors: must be of an adapter trained on this base"},
 };
 
 std::string message_of(const ExportOptions& options, ErrorKind kind) {

@@ -109,6 +109,10 @@ TEST_CASE("Adapter files: an adapter of another base of the same shape is refuse
   };
   CHECK_NOTHROW(load_into(5, at::kFloat));
   CHECK_NOTHROW(load_into(5, at::kBFloat16));
+  Baichuan half(small_config(PositionKind::kRope), at::kFloat);
+  half.initialise(5);
+  for (const at::Tensor& tensor : half.tensors()) tensor.copy_(tensor.to(at::kHalf));
+  CHECK(half.fingerprint() == saved.model->fingerprint());
   CHECK_THROWS_WITH(load_into(6, at::kFloat),
                     saved.folder.file("adapter_model.safetensors") +
                         ": must be of an adapter trained on this base, got one of another base of "
