@@ -313,7 +313,7 @@ struct DistributedRecipe {
           "empty = the one that leads to rank 0",
           TextKind::kPlain);
     visit("start_timeout", start_timeout,
-          "seconds for all ranks to connect, again to read their inputs, and for each save",
+          "seconds for all ranks to connect; again to come to the first step and past each save",
           Range::positive(1e6));
     visit("timeout", timeout,
           "seconds that a rank is waited for in a step, or may show no sign of life",

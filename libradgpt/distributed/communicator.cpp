@@ -66,7 +66,7 @@ class Communicator::State {
   bool is_alone() const { return !watch_; }
   c10d::Backend& backend_of(const at::Tensor& tensor);
   void require_unbroken();
-  void await_all();
+  void await_all(double longest);
   /// Starts a verb, start(backend, time-out); `tensors` live until it ends.
   template <typename Start>
   Transfer start(std::vector<at::Tensor> tensors, int64_t bytes, const Start& start);
@@ -161,9 +161,8 @@ void Communicator::State::require_unbroken() {
 
 /// Lets no verb begin before all ranks have come, so that those under way need no time but their
 /// own, however many they are.
-void Communicator::State::await_all() {
+void Communicator::State::await_all(double longest) {
   const auto begin = Clock::now();
-  const double longest = std::max(options.start_timeout, options.timeout);
   c10d::AllgatherOptions gather;
   gather.timeout = milliseconds(longest);
   at::Tensor all = at::empty({size, 1}, at::kByte), mine = at::zeros({1, 1}, at::kByte);
@@ -184,7 +183,7 @@ Transfer Communicator::State::start(std::vector<at::Tensor> tensors, int64_t byt
                                     const Start& start) {
   require_unbroken();
   watch_->enter_verb();
-  if (std::exchange(delayed, false)) await_all();
+  if (std::exchange(delayed, false)) await_all(std::max(options.start_timeout, options.timeout));
   bytes_sent += bytes;
   auto state = std::make_unique<Transfer::State>();
   state->communicator = this;
@@ -370,6 +369,23 @@ void Communicator::end_with(const Error& error) {
 }
 
 void Communicator::expect_delay() { state_->delayed = true; }
+
+void Communicator::await_all() {
+  constexpr double kMonth = 30 * 86400.0;  // c10d wants a time-out; signs of life decide
+  if (state_->is_alone()) return;
+  state_->require_unbroken();
+  state_->watch_->enter_verb();
+  state_->delayed = false;
+  state_->await_all(kMonth);
+}
+
+Undisturbed::Undisturbed(Communicator& communicator) : communicator_(communicator) {
+  if (!communicator_.state_->is_alone()) communicator_.state_->watch_->set_undisturbed(true);
+}
+
+Undisturbed::~Undisturbed() {
+  if (!communicator_.state_->is_alone()) communicator_.state_->watch_->set_undisturbed(false);
+}
 
 int64_t Communicator::bytes_sent() const { return state_->bytes_sent; }
 double Communicator::seconds_waited() const { return state_->seconds_waited; }

@@ -109,6 +109,8 @@ class Communicator {
   /// Before the next verb some rank does something long (reads or writes files): there all wait for
   /// each other, in the call that starts it, as at the start. To be said by all ranks.
   void expect_delay();
+  /// Waits until all ranks have come here, however long that takes while they show signs of life.
+  void await_all();
   /// This rank ends with an error that the others have no part in: their next verb fails with its
   /// kind, so that whoever restarts ranks sees whether that can help.
   void end_with(const Error& error);
@@ -120,8 +122,22 @@ class Communicator {
 
  private:
   friend class Transfer;
+  friend class Undisturbed;
   class State;
   std::unique_ptr<State> state_;
+};
+
+/// While it lives, on_failure is not called: what this rank writes is written to the end, and its
+/// next verb tells of the failure.
+class Undisturbed {
+ public:
+  explicit Undisturbed(Communicator& communicator);
+  ~Undisturbed();
+  Undisturbed(const Undisturbed&) = delete;
+  Undisturbed& operator=(const Undisturbed&) = delete;
+
+ private:
+  Communicator& communicator_;
 };
 
 }  // namespace radgpt

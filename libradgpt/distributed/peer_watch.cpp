@@ -4,7 +4,6 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <fstream>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -24,7 +23,8 @@ constexpr auto kRollCall = 500ms;  // five signs of life
 constexpr auto kStoreAnswer = 700ms;
 constexpr auto kLook = 5ms;  // whether a long verb has ended
 constexpr int64_t kNeighbourRounds = 5;
-constexpr auto kOwnTime = 1s;  // for a rank to come to its next verb by itself
+constexpr auto kLeastSilence = 1s;  // two looks at a neighbour
+constexpr auto kOwnTime = 1s;       // for a rank to come to its next verb by itself
 constexpr const char* kVerdict = "verdict";
 
 Clock::duration to_duration(double seconds) {
@@ -34,22 +34,6 @@ Clock::duration to_duration(double seconds) {
 std::string sign_key(int rank) { return concat("sign/", rank); }
 std::string heard_key(int rank) { return concat("heard/", rank); }
 std::string done_key(int rank) { return concat("done/", rank); }
-
-/// What the system says of a process, "has died" or "is stopped"; empty if it runs or is not known.
-std::string state_of(const RankProcess& process, const RankProcess& self) {
-  if (process.machine != self.machine || process.process_space != self.process_space ||
-      process.process_space.empty()) {
-    return "";
-  }
-  std::ifstream file(concat("/proc/", process.process, "/stat"));
-  std::string text;
-  std::getline(file, text);
-  const size_t name_end = text.rfind(')');  // "PID (NAME) STATE …", and NAME may hold anything
-  if (name_end == std::string::npos || name_end + 2 >= text.size()) return "has died";
-  const char state = text[name_end + 2];
-  if (state == 'Z' || state == 'X') return "has died";
-  return state == 'T' || state == 't' ? "is stopped" : "";
-}
 
 }  // namespace
 
@@ -79,12 +63,16 @@ struct PeerWatch::Shared {
   bool wants_signs = false;
   bool hurried = false;  ///< something is wished for before the next interval
   std::vector<Sign> signs;
-  int64_t neighbour_count = -1;
-  Clock::time_point neighbour_seen = Clock::now();  ///< when its count last changed
+  struct Neighbour {
+    int rank;
+    int64_t count = -1;
+    Clock::time_point seen = Clock::now();  ///< when the count last changed
+  };
+  std::vector<Neighbour> neighbours;  ///< next and last rank: if one does not look, the other does
   Clock::time_point store_answered = Clock::now();
+  std::atomic<bool> undisturbed{false};
 
   int size() const { return static_cast<int>(ranks.size()); }
-  int neighbour() const { return (rank + 1) % size(); }
   std::string name(int which) const {
     return concat("rank ", which, " (", ranks[static_cast<size_t>(which)].host, ")");
   }
@@ -96,6 +84,8 @@ struct PeerWatch::Shared {
   void run();
   void answer_wishes(int64_t count);
   Sign read_sign(int other);
+  void look_at_neighbours();
+  Clock::time_point last_sign() const;
   void take_verdict();
   void collect_done();
   void collect_heard();
@@ -122,8 +112,7 @@ void PeerWatch::Shared::answer_wishes(int64_t count) {
   if (!verdict && store->check({kVerdict})) take_verdict();
   std::vector<Sign> found;
   for (int other = 0; roll && other < size(); ++other) found.push_back(read_sign(other));
-  const bool looks = count % kNeighbourRounds == 0;
-  const Sign next = looks ? read_sign(neighbour()) : Sign{};
+  if (count % kNeighbourRounds == 0) look_at_neighbours();
   if (done) collect_done();
   if (verdict && keeps_store) collect_heard();
   lock.lock();
@@ -132,11 +121,23 @@ void PeerWatch::Shared::answer_wishes(int64_t count) {
     wants_signs = false;
   }
   store_answered = Clock::now();
-  if (looks && next.count != std::exchange(neighbour_count, next.count)) {
-    neighbour_seen = store_answered;
-  }
   lock.unlock();
   changed.notify_all();
+}
+
+void PeerWatch::Shared::look_at_neighbours() {
+  for (Neighbour& neighbour : neighbours) {
+    const int64_t count = read_sign(neighbour.rank).count;
+    const std::lock_guard lock(mutex);
+    if (count != std::exchange(neighbour.count, count)) neighbour.seen = Clock::now();
+  }
+}
+
+/// Of the store or the neighbour that has been silent for longest.
+Clock::time_point PeerWatch::Shared::last_sign() const {
+  Clock::time_point last = store_answered;
+  for (const Neighbour& neighbour : neighbours) last = std::min(last, neighbour.seen);
+  return last;
 }
 
 Sign PeerWatch::Shared::read_sign(int other) {
@@ -184,7 +185,8 @@ void PeerWatch::Shared::run() {
       lost_store = true;
     }
     std::unique_lock lock(mutex);
-    const bool tell = !told && verdict && !acknowledged && Clock::now() - verdict_time > kOwnTime;
+    const bool tell =
+        !told && verdict && !acknowledged && !undisturbed && Clock::now() - verdict_time > kOwnTime;
     if (tell) {
       told = true;
       const Error error = verdict->error;
@@ -310,6 +312,8 @@ PeerWatch::PeerWatch(const Rendezvous& rendezvous, int rank,
   shared_->rank = rank;
   shared_->keeps_store = rank == 0 && rendezvous.keeper == "rank 0";
   shared_->on_failure = std::move(on_failure);
+  const int size = shared_->size();
+  shared_->neighbours = {{(rank + 1) % size}, {(rank + size - 1) % size}};
   std::thread([shared = shared_] { shared->run(); }).detach();
 }
 
@@ -323,6 +327,7 @@ PeerWatch::~PeerWatch() {
 
 void PeerWatch::enter_step(int64_t step) { shared_->step = step; }
 void PeerWatch::enter_verb() { ++shared_->verbs; }
+void PeerWatch::set_undisturbed(bool undisturbed) { shared_->undisturbed = undisturbed; }
 
 std::optional<Error> PeerWatch::verdict() {
   std::unique_lock lock(shared_->mutex);
@@ -341,14 +346,12 @@ Error PeerWatch::explain(const std::string& what) {
 
 std::optional<Error> PeerWatch::await(const std::function<bool()>& is_done, double timeout) {
   Shared& shared = *shared_;
-  const auto longest = to_duration(timeout);
+  const Clock::duration longest = std::max<Clock::duration>(to_duration(timeout), kLeastSilence);
   std::unique_lock lock(shared.mutex);
   while (!is_done()) {
-    const auto now = Clock::now();
-    const auto last_sign = std::min(shared.neighbour_seen, shared.store_answered);
     std::optional<Verdict> silent;
-    if (shared.lost_store || now - last_sign > longest) {
-      shared.neighbour_seen = now;
+    if (shared.lost_store || Clock::now() - shared.last_sign() > longest) {
+      for (Shared::Neighbour& neighbour : shared.neighbours) neighbour.seen = Clock::now();
       silent = shared.find_silent(lock, concat("did not answer within ", timeout, " s"));
     }
     if (silent) shared.publish(lock, *silent);

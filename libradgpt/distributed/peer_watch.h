@@ -22,8 +22,9 @@ namespace radgpt {
 /// that every rank gives; so one that fails because of another's end names the first. The rank that
 /// keeps the store stays until all others have heard the verdict.
 ///
-/// Each rank looks for the signs of the next one, all the time. Where they stay away for the
-/// time-out while a verb may take longer than that, the roll is called as after a failure.
+/// Each rank looks for the signs of the next one and of the one before, all the time. Where they
+/// stay away for the time-out while a verb may take longer than that, the roll is called as after a
+/// failure.
 class PeerWatch {
  public:
   /// `on_failure` is called on the watch's thread, once, when there is a verdict and this rank has
@@ -36,6 +37,8 @@ class PeerWatch {
 
   void enter_step(int64_t step);
   void enter_verb();
+  /// While true, `on_failure` is not called: what this rank does is not to be broken off.
+  void set_undisturbed(bool undisturbed);
 
   /// The verdict so far.
   std::optional<Error> verdict();

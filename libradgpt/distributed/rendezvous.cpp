@@ -134,6 +134,21 @@ std::vector<RankProcess> wait_for_ranks(c10d::Store& store, int size, const Star
 
 }  // namespace
 
+std::string state_of(const RankProcess& process, const RankProcess& self) {
+  if (process.machine != self.machine || process.process_space != self.process_space ||
+      process.process_space.empty()) {
+    return "";
+  }
+  std::ifstream file(concat("/proc/", process.process, "/stat"));
+  std::string text;
+  std::getline(file, text);
+  const size_t name_end = text.rfind(')');  // "PID (NAME) STATE …", and NAME may hold anything
+  if (name_end == std::string::npos || name_end + 2 >= text.size()) return "has died";
+  const char state = text[name_end + 2];
+  if (state == 'Z' || state == 'X') return "has died";
+  return state == 'T' || state == 't' ? "is stopped" : "";
+}
+
 Rendezvous meet(const RankEnvironment& environment, const CommunicatorOptions& options) {
   const StartTime start(options.start_timeout);
   Rendezvous found;

@@ -42,6 +42,10 @@ inline std::chrono::milliseconds milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
 }
 
+/// What the system says of a process, "has died" or "is stopped"; empty if it runs or is not known,
+/// as on another machine than `self`.
+std::string state_of(const RankProcess& process, const RankProcess& self);
+
 /// Resolves addresses, makes or joins the store and waits for all ranks, as Communicator says.
 Rendezvous meet(const RankEnvironment& environment, const CommunicatorOptions& options);
 

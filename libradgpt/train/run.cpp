@@ -111,7 +111,6 @@ class Run {
   void note_dropped();
   void bind_parameters();
   HeadContext context_of_head() const;
-  void await_rank_zero();
   void save_result(RunResult& result);
   void write_records(const RunResult& result);
 
@@ -279,8 +278,7 @@ RunResult Run::train(const std::atomic<bool>& stop) {
   if (!writes()) {
     result.end = trainer.run(observer_);
     result.step = trainer.step();
-    await_rank_zero();  // its last checkpoint
-    await_rank_zero();  // its result
+    ranks_.await_all();  // rank 0 writes: a failure of that is every rank's
     return result;
   }
   write_file_atomically(folder_.recipe(), write_recipe(recipe_));
@@ -288,18 +286,13 @@ RunResult Run::train(const std::atomic<bool>& stop) {
   BothObservers both(record, observer_);
   result.end = trainer.run(both);
   result.step = trainer.step();
-  await_rank_zero();
-  if (result.end != TrainingEnd::kInterrupted) save_result(result);
-  write_records(result);
-  await_rank_zero();
+  {
+    const Undisturbed writing(ranks_);
+    if (result.end != TrainingEnd::kInterrupted) save_result(result);
+    write_records(result);
+  }
+  ranks_.await_all();
   return result;
-}
-
-/// Until it has written what it writes; where it fails to, every rank fails.
-void Run::await_rank_zero() {
-  if (ranks_.size() == 1) return;
-  ranks_.expect_delay();
-  ranks_.gather_numbers({0.0});
 }
 
 void Run::save_result(RunResult& result) {

@@ -72,6 +72,7 @@ TrainingEnd Trainer::run(RunObserver& observer) {
   }
   const bool interrupted = state_.step < steps_ && !stopped_early();
   // What was learnt is about to be written as a result too, which is smaller.
+  const Undisturbed saving(parts_.ranks);  // there may be no other checkpoint
   save(interrupted ? Save::kMustSucceed : Save::kMayFail, observer);
   if (interrupted) return TrainingEnd::kInterrupted;
   if (best_.defined() && std::isfinite(state_.best_loss)) {

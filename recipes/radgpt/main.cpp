@@ -149,12 +149,8 @@ int run(Arguments arguments) {
 int main(int argc, char** argv) {
   radgpt::protect_files();
   const int exit_code = radgpt::run({argv, static_cast<size_t>(argc)});
-  if (exit_code != 0) {
-    // Threads of a communicator that has failed may still run; they must not meet destroyed
-    // statics.
-    std::cout.flush();
-    std::fflush(nullptr);
-    _exit(exit_code);
-  }
-  return 0;
+  // Threads of a communicator may still run; they must not meet destroyed statics.
+  std::cout.flush();
+  std::fflush(nullptr);
+  _exit(exit_code);
 }

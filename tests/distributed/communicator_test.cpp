@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <vector>
@@ -242,6 +243,55 @@ TEST_CASE("Communicator: another rank's end is heard while a delayed verb waits"
   CHECK(ends.begin()->starts_with("4 step 0: rank 1 ("));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   CHECK(seconds.count() < 30);
+}
+
+TEST_CASE("Communicator: all wait for one that shows signs of life, however long") {
+  CommunicatorOptions options;
+  options.timeout = options.start_timeout = 1;
+  std::mutex mutex;
+  std::condition_variable never;
+  const std::set<std::string> ends = ends_of(
+      2,
+      [&](Communicator& ranks) {
+        ranks.gather_numbers({1.0});
+        std::unique_lock lock(mutex);
+        if (ranks.rank() == 1) never.wait_for(lock, std::chrono::seconds(3));
+        lock.unlock();
+        ranks.await_all();
+      },
+      options);
+  CHECK(ends.empty());
+}
+
+TEST_CASE("Communicator: who is undisturbed hears of a failure at the next verb") {
+  const bool is_undisturbed = GENERATE(false, true);
+  std::mutex mutex;
+  std::condition_variable told;
+  int calls = 0;
+  CommunicatorOptions options;
+  options.on_failure = [&](const Error&) {
+    const std::lock_guard lock(mutex);
+    ++calls;
+    told.notify_all();
+  };
+  const std::set<std::string> ends = ends_of(
+      2,
+      [&](Communicator& ranks) {
+        ranks.gather_numbers({1.0});
+        if (ranks.rank() == 1) fail(ErrorKind::kEnvironment, "disk: is full");
+        {
+          std::optional<Undisturbed> writing;
+          if (is_undisturbed) writing.emplace(ranks);
+          std::unique_lock lock(mutex);
+          told.wait_for(lock, std::chrono::seconds(3), [&] { return calls > 0; });
+        }
+        ranks.await_all();
+      },
+      options);
+  CHECK(calls == (is_undisturbed ? 0 : 1));
+  CHECK(ends.size() == 2);
+  CHECK(ends.begin()->starts_with("4 "));
+  CHECK(ends.rbegin()->starts_with("4 "));
 }
 
 TEST_CASE("Communicator: a closed connection is no reason to die, a program's handler stays") {

@@ -2,7 +2,7 @@
 # Two "hosts" (network namespaces with an address each, joined by a cable) train one run of two
 # ranks. The cable is cut for 2 s: the run goes on and ends with the bits of a run on one rank. It is
 # cut for good: both sides end with code 5 within the time-out and 2 s, naming the other, and only
-# rank 0 has written; in a step, and at a save. Each host has a folder of its own.
+# rank 0 has written; in a step, and in a save. Each host has a folder of its own.
 #
 #   partition.sh RADGPT FOLDER
 set -euo pipefail
@@ -105,7 +105,7 @@ wait_for_save() {
   done
 }
 
-# cut FOLDER SAVE_EVERY: the cable, while two ranks train; where they save, at the start of a save,
+# cut FOLDER SAVE_EVERY: the cable, while two ranks train; where they save, in the middle of a save,
 # behind which ranks wait longer for each other than the time-out if only there are signs of life.
 cut() {
   local folder=$1 save_every=$2 first second rank code begin took codes=
@@ -114,9 +114,13 @@ cut() {
   start 1 b output.folder="$folder" train.steps=100000 train.save_every="$save_every"
   second=$!
   wait_for_steps "$folder" 10
-  [ "$save_every" = 0 ] || wait_for_save "$folder" "$first" "$second"
+  if [ "$save_every" != 0 ]; then
+    wait_for_save "$folder" "$first" "$second"
+    kill -STOP "$first"  # or the save would be over before the cable is cut
+  fi
   begin=$(date +%s%3N)
   ip -n a link set cable_a down
+  kill -CONT "$first"
   for rank in "$first" "$second"; do
     code=0
     wait "$rank" || code=$?
@@ -135,4 +139,4 @@ cut() {
 }
 
 cut cut_in_a_step 0
-cut cut_at_a_save 1
+cut cut_in_a_save 1
