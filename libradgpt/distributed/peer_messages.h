@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "libradgpt/base/error.h"
@@ -8,6 +9,12 @@
 // What the watches of the ranks tell each other through the store.
 
 namespace radgpt {
+
+// Keys of the store: a rank's sign, that it has heard the verdict, that it needs nobody any more.
+constexpr const char* kVerdict = "verdict";
+inline std::string sign_key(int rank) { return concat("sign/", rank); }
+inline std::string heard_key(int rank) { return concat("heard/", rank); }
+inline std::string done_key(int rank) { return concat("done/", rank); }
 
 /// What a rank last said of itself.
 struct Sign {

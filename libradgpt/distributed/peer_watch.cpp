@@ -25,15 +25,10 @@ constexpr auto kLook = 5ms;  // whether a long verb has ended
 constexpr int64_t kNeighbourRounds = 5;
 constexpr auto kLeastSilence = 1s;  // two looks at a neighbour
 constexpr auto kOwnTime = 1s;       // for a rank to come to its next verb by itself
-constexpr const char* kVerdict = "verdict";
 
 Clock::duration to_duration(double seconds) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
-
-std::string sign_key(int rank) { return concat("sign/", rank); }
-std::string heard_key(int rank) { return concat("heard/", rank); }
-std::string done_key(int rank) { return concat("done/", rank); }
 
 }  // namespace
 
@@ -276,7 +271,12 @@ std::optional<Verdict> PeerWatch::Shared::find_silent(std::unique_lock<std::mute
   bool answered = call_roll(lock);
   if (answered && !verdict) {
     const std::vector<Sign> before = signs;
-    wait(lock, kRollCall, [this] { return verdict || lost_store; });
+    const auto end = Clock::now() + kRollCall;
+    while (!verdict && !lost_store && Clock::now() < end) {
+      // A killed process closes its connections before it is seen to have died.
+      if (const auto found = accuse_processes()) return found;
+      wait(lock, kInterval / 2, [this] { return verdict || lost_store; });
+    }
     answered = call_roll(lock);
     if (answered && !verdict) return accuse_silent(before, what);
   }
