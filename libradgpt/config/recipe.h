@@ -315,8 +315,7 @@ struct DistributedRecipe {
     visit("start_timeout", start_timeout,
           "seconds for all ranks to connect; again to come to the first step and past each save",
           Range::positive(1e6));
-    visit("timeout", timeout,
-          "seconds that a rank is waited for in a step, or may show no sign of life",
+    visit("timeout", timeout, "seconds to wait for a rank in a step, or for a sign of its life",
           Range::positive(1e6));
   }
 };

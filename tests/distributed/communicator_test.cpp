@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
-#include <optional>
 #include <set>
 #include <sstream>
 #include <vector>
@@ -92,26 +91,8 @@ TEST_CASE("Communicator: gather, sum, broadcast and texts reach every rank") {
   });
 }
 
-/// What each rank of a run ends with.
-std::set<std::string> ends_of(int size, const std::function<void(Communicator&)>& rank_main,
-                              const CommunicatorOptions& options = {}) {
-  std::mutex mutex;
-  std::set<std::string> ends;
-  const auto noting = [&](Communicator& ranks) {
-    try {
-      rank_main(ranks);
-    } catch (const Error& error) {
-      ranks.end_with(error);
-      const std::lock_guard lock(mutex);
-      ends.insert(concat(error.exit_code(), ' ', error.what()));
-    }
-  };
-  run_thread_ranks(size, noting, options);
-  return ends;
-}
-
 TEST_CASE("Communicator: every rank is told which rank differs, and in what") {
-  const std::set<std::string> ends = ends_of(3, [](Communicator& ranks) {
+  const std::set<std::string> ends = distinct_ends(3, [](Communicator& ranks) {
     ranks.require_same("tokenizer", "a", ErrorKind::kInput);
     ranks.require_same("recipe", ranks.rank() == 2 ? "b" : "a", ErrorKind::kInput);
   });
@@ -122,7 +103,7 @@ TEST_CASE("Communicator: every rank is told which rank differs, and in what") {
 }
 
 TEST_CASE("Communicator: a rank's own error ends the others with its kind and name") {
-  const std::set<std::string> ends = ends_of(3, [](Communicator& ranks) {
+  const std::set<std::string> ends = distinct_ends(3, [](Communicator& ranks) {
     ranks.enter_step(7);
     if (ranks.rank() == 1) fail(ErrorKind::kEnvironment, "disk: is full");
     ranks.gather_numbers({1.0});
@@ -142,7 +123,7 @@ TEST_CASE("Communicator: a rank that does not come is named after the time-out")
   std::mutex mutex;
   std::condition_variable told;
   bool ended = false;
-  const std::set<std::string> ends = ends_of(
+  const std::set<std::string> ends = distinct_ends(
       2,
       [&](Communicator& ranks) {
         ranks.gather_numbers({1.0});
@@ -166,134 +147,6 @@ TEST_CASE("Communicator: a rank that does not come is named after the time-out")
         std::string::npos);
 }
 
-TEST_CASE("Communicator: the first verb, and one after a delay that was told, may take longer") {
-  CommunicatorOptions options;
-  options.timeout = 0.3;
-  options.start_timeout = 60;
-  std::mutex mutex;
-  std::condition_variable never;
-  const auto come_late = [&](Communicator& ranks) {
-    std::unique_lock lock(mutex);
-    if (ranks.rank() == 1) never.wait_for(lock, std::chrono::seconds(1));
-  };
-  const std::set<std::string> ends = ends_of(
-      2,
-      [&](Communicator& ranks) {
-        come_late(ranks);
-        ranks.gather_numbers({1.0});
-        ranks.gather_numbers({1.0});
-        ranks.expect_delay();
-        come_late(ranks);
-        ranks.gather_numbers({1.0});
-      },
-      options);
-  CHECK(ends.empty());
-}
-
-TEST_CASE("Communicator: verbs under way with a delayed one are not late for it") {
-  CommunicatorOptions options;
-  options.timeout = 0.3;
-  options.start_timeout = 60;
-  std::mutex mutex;
-  std::condition_variable never;
-  const std::set<std::string> ends = ends_of(
-      2,
-      [&](Communicator& ranks) {
-        std::unique_lock lock(mutex);
-        if (ranks.rank() == 1) never.wait_for(lock, std::chrono::seconds(1));
-        lock.unlock();
-        const at::Tensor sent = at::zeros({16});
-        std::vector<Transfer> transfers;
-        for (int i = 0; i < 3; ++i) {
-          transfers.push_back(ranks.exchange(at::empty({16}), {8, 8}, sent, {8, 8}));
-        }
-        for (Transfer& transfer : transfers) transfer.wait();
-      },
-      options);
-  CHECK(ends.empty());
-}
-
-TEST_CASE("Communicator: another rank's end is heard while a delayed verb waits") {
-  CommunicatorOptions options;
-  options.start_timeout = 60;
-  const auto start = std::chrono::steady_clock::now();
-  std::mutex mutex;
-  std::condition_variable told;
-  int ended = 0;
-  const std::set<std::string> ends = ends_of(
-      3,
-      [&](Communicator& ranks) {
-        if (ranks.rank() == 1) {  // stays, so that no broken connection tells the others
-          ranks.end_with(Error(ErrorKind::kEnvironment, "disk: is full"));
-          std::unique_lock lock(mutex);
-          told.wait(lock, [&] { return ended == 2; });
-          return;
-        }
-        try {
-          ranks.gather_numbers({1.0});
-        } catch (const Error&) {
-          const std::lock_guard lock(mutex);
-          ++ended;
-          told.notify_all();
-          throw;
-        }
-      },
-      options);
-  REQUIRE(ends.size() == 1);
-  CHECK(ends.begin()->starts_with("4 step 0: rank 1 ("));
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  CHECK(seconds.count() < 30);
-}
-
-TEST_CASE("Communicator: all wait for one that shows signs of life, however long") {
-  CommunicatorOptions options;
-  options.timeout = options.start_timeout = 1;
-  std::mutex mutex;
-  std::condition_variable never;
-  const std::set<std::string> ends = ends_of(
-      2,
-      [&](Communicator& ranks) {
-        ranks.gather_numbers({1.0});
-        std::unique_lock lock(mutex);
-        if (ranks.rank() == 1) never.wait_for(lock, std::chrono::seconds(3));
-        lock.unlock();
-        ranks.await_all();
-      },
-      options);
-  CHECK(ends.empty());
-}
-
-TEST_CASE("Communicator: who is undisturbed hears of a failure at the next verb") {
-  const bool is_undisturbed = GENERATE(false, true);
-  std::mutex mutex;
-  std::condition_variable told;
-  int calls = 0;
-  CommunicatorOptions options;
-  options.on_failure = [&](const Error&) {
-    const std::lock_guard lock(mutex);
-    ++calls;
-    told.notify_all();
-  };
-  const std::set<std::string> ends = ends_of(
-      2,
-      [&](Communicator& ranks) {
-        ranks.gather_numbers({1.0});
-        if (ranks.rank() == 1) fail(ErrorKind::kEnvironment, "disk: is full");
-        {
-          std::optional<Undisturbed> writing;
-          if (is_undisturbed) writing.emplace(ranks);
-          std::unique_lock lock(mutex);
-          told.wait_for(lock, std::chrono::seconds(3), [&] { return calls > 0; });
-        }
-        ranks.await_all();
-      },
-      options);
-  CHECK(calls == (is_undisturbed ? 0 : 1));
-  CHECK(ends.size() == 2);
-  CHECK(ends.begin()->starts_with("4 "));
-  CHECK(ends.rbegin()->starts_with("4 "));
-}
-
 TEST_CASE("Communicator: a closed connection is no reason to die, a program's handler stays") {
   const auto handler = [] {
     struct sigaction action = {};
@@ -312,7 +165,7 @@ TEST_CASE("Communicator: a closed connection is no reason to die, a program's ha
 }
 
 TEST_CASE("Communicator: of two ranks that differ none is blamed") {
-  const std::set<std::string> ends = ends_of(2, [](Communicator& ranks) {
+  const std::set<std::string> ends = distinct_ends(2, [](Communicator& ranks) {
     ranks.require_same("data", ranks.rank() == 0 ? "a" : "b", ErrorKind::kDivergence);
   });
   REQUIRE(ends.size() == 1);
@@ -328,7 +181,7 @@ TEST_CASE("Communicator: many verbs under way fail by one search for the culprit
   std::mutex mutex;
   std::condition_variable told;
   bool ended = false;
-  const std::set<std::string> ends = ends_of(
+  const std::set<std::string> ends = distinct_ends(
       2,
       [&](Communicator& ranks) {
         ranks.gather_numbers({1.0});

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <exception>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -42,6 +43,24 @@ void run_thread_ranks(int size, const std::function<void(Communicator&)>& rank_m
   for (const std::exception_ptr& end : ends) {
     if (end) std::rethrow_exception(end);
   }
+}
+
+std::multiset<std::string> ends_of_ranks(int size,
+                                         const std::function<void(Communicator&)>& rank_main,
+                                         const CommunicatorOptions& options) {
+  std::mutex mutex;
+  std::multiset<std::string> ends;
+  const auto note_end = [&](Communicator& ranks) {
+    try {
+      rank_main(ranks);
+    } catch (const Error& error) {
+      ranks.end_with(error);
+      const std::lock_guard lock(mutex);
+      ends.insert(concat(error.exit_code(), ' ', error.what()));
+    }
+  };
+  run_thread_ranks(size, note_end, options);
+  return ends;
 }
 
 }  // namespace radgpt

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <functional>
+#include <set>
+#include <string>
 
 #include "libradgpt/distributed/communicator.h"
 
@@ -11,5 +13,18 @@ namespace radgpt {
 /// threw.
 void run_thread_ranks(int size, const std::function<void(Communicator&)>& rank_main,
                       const CommunicatorOptions& options = {});
+
+/// The same; "CODE MESSAGE" of the Error that each rank has ended with, if it has.
+std::multiset<std::string> ends_of_ranks(int size,
+                                         const std::function<void(Communicator&)>& rank_main,
+                                         const CommunicatorOptions& options = {});
+
+/// The different ones of them.
+inline std::set<std::string> distinct_ends(int size,
+                                           const std::function<void(Communicator&)>& rank_main,
+                                           const CommunicatorOptions& options = {}) {
+  const std::multiset<std::string> ends = ends_of_ranks(size, rank_main, options);
+  return {ends.begin(), ends.end()};
+}
 
 }  // namespace radgpt

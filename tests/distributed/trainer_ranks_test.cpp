@@ -120,23 +120,6 @@ TEST_CASE("Ranks: all-reduce comes within 1e-5 of the ordered sum") {
   CHECK(distance.item<double>() <= 1e-5 * scale);
 }
 
-/// What every rank ends with.
-std::multiset<std::string> ends_of_ranks(int size,
-                                         const std::function<void(Communicator&)>& rank_main) {
-  std::mutex mutex;
-  std::multiset<std::string> ends;
-  run_thread_ranks(size, [&](Communicator& ranks) {
-    try {
-      rank_main(ranks);
-    } catch (const Error& error) {
-      ranks.end_with(error);
-      const std::lock_guard lock(mutex);
-      ends.insert(concat(error.exit_code(), ' ', error.what()));
-    }
-  });
-  return ends;
-}
-
 /// Changes the parameters of rank 1 once, before a step of its own.
 class Disturber : public Listener {
  public:
